@@ -17,19 +17,18 @@ ASPECTS: Mapping[str, Callable[[PlannedClip, Cues], Hashable]] = {
     "gaze": lambda _, cues: cues.gaze,
     "light": lambda _, cues: cues.light,
     "objects": lambda _, cues: tuple(sorted(seen.name for seen in cues.objects)),
-    "sides": lambda _, cues: tuple(sorted((seen.name, seen.side) for seen in cues.objects)),
     "times": lambda _, cues: tuple(sorted((seen.name, seen.during) for seen in cues.objects)),
 }
-"""Aspect of a clip -> its value. ``sides`` and ``times`` name the objects too."""
+"""Aspect of a clip -> its value. ``times`` names the objects too. The side of an object never counts."""
 
-_FACE, _OBJECTS = ("expression", "gaze"), ("objects", "sides", "times")
+_FACE, _OBJECTS = ("expression", "gaze"), ("objects", "times")
 
 READINGS: Mapping[str, tuple[str, ...]] = {
     "face": _FACE,
     "scene": ("light", *_OBJECTS),
     "face and light": (*_FACE, "light"),
     "face and objects": (*_FACE, *_OBJECTS),
-    "all without order in time": (*_FACE, "light", "objects", "sides"),
+    "all without order in time": (*_FACE, "light", "objects"),
     "all without gaze": ("expression", "light", *_OBJECTS),
     "all": (*_FACE, "light", *_OBJECTS),
 }
@@ -65,7 +64,7 @@ def additive_accuracy(
     The two classes of a pair differ in score by a threshold on u(object) + v(light). The cues ``both``, the
     exclusive or of both, have four equally frequent cells, of which a threshold on a sum gets at most three
     right. It can do so and read single objects and single lights correctly. The same holds for ``gaze``,
-    with the person's gaze and the places of the objects. So in each pair the smallest cell is lost.
+    with the person's gaze and the object. So in each pair the smallest cell is lost.
 
     Args:
         clips: Every clip of a set of the version ``combined``.
@@ -83,7 +82,7 @@ def additive_accuracy(
         total += 1
         pair = ASPECTS["expression"](clip, cues)
         if clip.ambiguous and (cues.kind == "gaze" or (cues.kind == "both" and not is_scene_combined)):
-            names = ("gaze", "sides") if cues.kind == "gaze" else ("objects", "light")
+            names = ("gaze", "objects") if cues.kind == "gaze" else ("objects", "light")
             cells[cues.kind, pair][tuple(ASPECTS[name](clip, cues) for name in names)] += 1
         elif clip.ambiguous and cues.kind == "order" and not is_ordered:
             orders[pair][clip.label] += 1

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from pipeline.datasets.synthetic import brush
-from pipeline.datasets.synthetic.appearance import Appearance
+from pipeline.datasets.synthetic.appearance import Appearance, Rgb
 from pipeline.datasets.synthetic.brush import Points
 from pipeline.datasets.synthetic.cues import (
     COLD,
@@ -34,10 +34,11 @@ _LIGHTS: Mapping[str, tuple[float, float, float]] = {
 }
 """Light -> factors of red, green and blue."""
 
-_PETALS = ((244, 96, 150), (250, 120, 60), (240, 80, 90), (250, 160, 60))
-_THORNS = ((44, 20, 64), (24, 24, 30), (60, 16, 40), (20, 44, 40))
+_PETALS: tuple[Rgb, ...] = ((244, 96, 150), (250, 120, 60), (240, 80, 90), (250, 160, 60))
+_THORNS: tuple[Rgb, ...] = ((44, 20, 64), (24, 24, 30), (60, 16, 40), (20, 44, 40))
+_YELLOW, _GREEN = (255.0, 226.0, 70.0), (150.0, 200.0, 60.0)
 _NUM_PETALS, _NUM_SPIKES = 8, 13
-_OBJECT_X, _OBJECT_Y, _OBJECT_RADIUS = 0.14, 0.21, (0.135, 0.155)
+_OBJECT_X, _OBJECT_Y, _OBJECT_RADIUS = 0.14, 0.21, (0.155, 0.175)
 """Place as fractions of width and height, and radius as a fraction of the height."""
 
 _PERSON_X, _PERSON_Y = 0.15, 0.64
@@ -72,17 +73,18 @@ class CueScene:
         self._fps, self._num_frames = fps, num_frames
         jitter = rng.uniform(0.95, 1.05, 3)
         self._light = np.diag(np.asarray(_LIGHTS[cues.light]) * jitter)
-        self._objects = [_Object.drawn_from(seen, height, width, rng) for seen in cues.objects]
+        half = np.sqrt(self._light.diagonal())  # in full light, a flower of a cold scene would be black
+        self._objects = [_Object.drawn_from(seen, half, height, width, rng) for seen in cues.objects]
         self._person = _Person(cues.bystander, height, width, num_frames, person) if cues.bystander else None
 
     def draw(self, seconds: float) -> Bytes:
         """Draw the scene at a time in seconds, RGB uint8 [height, width, 3]."""
         frame = round(seconds * self._fps)
         picture = self._place.draw(seconds)
+        picture = np.asarray(cv2.transform(picture, self._light), np.uint8)
         for one in self._objects:
             if one.is_visible(frame / self._num_frames):
                 one.draw(picture, seconds)
-        picture = np.asarray(cv2.transform(picture, self._light), np.uint8)
         if self._person is not None:
             self._person.draw(picture, frame)
         return picture
@@ -90,26 +92,30 @@ class CueScene:
 
 @dataclass(frozen=True, kw_only=True)
 class _Object:
-    """A flower or a thorn: place and size in pixels, colour, first angle in degrees, phase of its sway."""
+    """A flower or a thorn: place and size in pixels, colours, first angle in degrees, phase of its sway."""
 
     seen: Sighting
     x: float
     y: float
     radius: float
-    colour: tuple[float, float, float]
+    colour: Rgb
+    middle: Rgb
     angle: float
     phase: float
 
     @classmethod
-    def drawn_from(cls, seen: Sighting, height: int, width: int, rng: np.random.Generator) -> "_Object":
-        colours = _PETALS if seen.name == FLOWER else _THORNS
+    def drawn_from(
+        cls, seen: Sighting, light_3: Points, height: int, width: int, rng: np.random.Generator
+    ) -> "_Object":
+        colours, middle = (_PETALS, _YELLOW) if seen.name == FLOWER else (_THORNS, _GREEN)
         x = _OBJECT_X * width + float(rng.uniform(-0.02, 0.02)) * height
         return cls(
             seen=seen,
             x=x if seen.side == LEFT else width - x,
             y=(_OBJECT_Y + float(rng.uniform(-0.02, 0.02))) * height,
             radius=float(rng.uniform(*_OBJECT_RADIUS)) * height,
-            colour=colours[int(rng.integers(len(colours)))],
+            colour=_lit(colours[int(rng.integers(len(colours)))], light_3),
+            middle=_lit(middle, light_3),
             angle=float(rng.uniform(0, 360)),
             phase=float(rng.uniform(0, 2 * np.pi)),
         )
@@ -121,7 +127,9 @@ class _Object:
     def draw(self, picture: Bytes, seconds: float) -> None:
         sway = 0.08 * self.radius * float(np.sin(2.5 * seconds + self.phase))
         draw = _draw_flower if self.seen.name == FLOWER else _draw_thorn
-        draw(picture, (self.x + sway, self.y), self.radius, self.colour, self.angle + 20.0 * seconds)
+        centre, middle = (self.x + sway, self.y), 0.36 if self.seen.name == FLOWER else 0.22
+        draw(picture, centre, self.radius, self.colour, self.angle + 20.0 * seconds)
+        brush.disc(picture, centre, (middle * self.radius, middle * self.radius), self.middle)
 
 
 class _Person:
@@ -152,6 +160,11 @@ class _Person:
         paste_head(picture, head_rgba(self._head, self._expressions[frame]), self._middle, self._angle)
 
 
+def _lit(colour: Rgb, light_3: Points) -> Rgb:
+    red, green, blue = np.minimum(np.asarray(colour) * light_3, 255.0).tolist()
+    return red, green, blue
+
+
 def _draw_flower(
     picture: Bytes, centre: tuple[float, float], radius: float, colour: brush.Colour, angle: float
 ) -> None:
@@ -160,7 +173,6 @@ def _draw_flower(
         turn = np.deg2rad(angle + 360.0 * k / _NUM_PETALS)
         at = (x + 0.62 * radius * float(np.cos(turn)), y + 0.62 * radius * float(np.sin(turn)))
         brush.disc(picture, at, (0.40 * radius, 0.25 * radius), colour, float(np.rad2deg(turn)))
-    brush.disc(picture, centre, (0.36 * radius, 0.36 * radius), (255, 226, 70))
 
 
 def _draw_thorn(
@@ -170,4 +182,3 @@ def _draw_thorn(
     reach = radius * np.where(np.arange(2 * _NUM_SPIKES) % 2, 0.52, 1.05)
     points: Points = np.asarray(centre) + reach[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=-1)
     brush.fill(picture, points, colour)
-    brush.disc(picture, centre, (0.22 * radius, 0.22 * radius), (150, 200, 60))

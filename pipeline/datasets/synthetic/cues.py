@@ -20,7 +20,7 @@ KINDS = ("object", "light", "both", "moment", "order", "gaze")
 ``both``    a flower in warm light or a thorn in cold light: the first class; else the second
 ``moment``  as ``object``, but the object is visible for a quarter of the clip
 ``order``   the object of the second half counts: thorn, then flower: the first class; the reverse: the second
-``gaze``    a flower on one side and a thorn on the other: the person looks at the flower for the first class
+``gaze``    an object on the right: the first class if the person looks at a flower or away from a thorn
 """
 
 FLOWER, THORN = "flower", "thorn"
@@ -168,13 +168,10 @@ def _block(kind: str, rng: np.random.Generator) -> list[list[tuple[int, Cues]]]:
         ]
         return [[(bit, Cues(kind=kind, objects=objects)) for bit, objects in enumerate(shown)]]
     if kind == "gaze":
-        places = [(SIDES, 0), (SIDES[::-1], 1)]
-        layouts = [
-            tuple(seen(name, at=at) for name, at in zip(names, sides, strict=True)) for sides, _ in places
-        ]
+        shown = [(seen(name, at=RIGHT),) for name in names]
         return [
-            [(place ^ turned, Cues(kind=kind, objects=layouts[place], gaze=gaze)) for place in range(2)]
-            for turned, gaze in enumerate(SIDES)
+            [(bit ^ away, Cues(kind=kind, objects=shown[bit], gaze=gaze)) for bit in range(2)]
+            for away, gaze in enumerate((RIGHT, LEFT))
         ]
     during = quarter if kind == "moment" else ALWAYS
     return [[(bit, Cues(kind=kind, objects=(seen(name, during),))) for bit, name in enumerate(names)]]
