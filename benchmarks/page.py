@@ -1,4 +1,4 @@
-"""Tables of docs/performance.md, findings.md and tracks.md, from the JSON files in benchmarks/results.
+"""Tables of pages of docs (PAGES), from the JSON files in benchmarks/results.
 
     python -m benchmarks.page
 
@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_steps.summary import flatten_numbers, format_number
+from benchmarks.harder.tables import harder_tables
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / "docs" / name for name in ("performance.md", "findings.md", "tracks.md"))
+PAGES = tuple(
+    ROOT / "docs" / name for name in ("performance.md", "findings.md", "combined-cues.md", "tracks.md")
+)
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -238,6 +241,12 @@ def cost_table(recorded: dict[str, Any]) -> str:
     return "\n".join([_about(recorded, about), "", *rows])
 
 
+def harder_table(recorded: dict[str, Any]) -> str:
+    """Return the tables of the version combined of the synthetic set."""
+    seeds = len(next(iter(recorded["rows"].values()))["all"]["seeds"])
+    return harder_tables(recorded, _about(recorded, f"{seeds} seeds, {recorded['clips']['test']} test clips"))
+
+
 def predict_table(recorded: dict[str, Any]) -> str:
     """Return the table of the measurements of `predict`; a part that is not measured has no row."""
     rows = ["| what | measured | date |", "|---|---|---|"]
@@ -318,6 +327,7 @@ TABLES = {
     "ablate-cpu": grid_table,
     "steps-gpu": steps_table,
     "findings": findings_table,
+    "harder": harder_table,
     "tracking": tracking_table,
     "cuts": cuts_table,
     "tracking-cost": cost_table,
