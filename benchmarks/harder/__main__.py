@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.harder.design import draw
+from benchmarks.harder.ideal import write_ideal
 from benchmarks.harder.runs import report
 from benchmarks.harder.sheet import draw_sheet
 
@@ -13,12 +14,15 @@ from benchmarks.harder.sheet import draw_sheet
 def main() -> None:
     """Draw the set, or measure the grid and write the result."""
     parser = argparse.ArgumentParser(description="Runs on the version combined of the drawn set.")
-    parser.add_argument("part", choices=("draw", "sheet", "probe", "report"))
+    parser.add_argument("part", choices=("draw", "ideal", "sheet", "probe", "report"))
     parser.add_argument("work", type=Path)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.part == "draw":
         draw(args.work)
+        return
+    if args.part == "ideal":
+        write_ideal(args.work)
         return
     if args.part == "sheet":
         draw_sheet(args.work)

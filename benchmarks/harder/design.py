@@ -7,6 +7,7 @@ import torch
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
 from pipeline.datasets.synthetic import PlannedClip, SyntheticConfig, write_synthetic
+from pipeline.datasets.synthetic.cues import Cues
 from pipeline.process import ExtractConfig, load_models
 from pipeline.runner import RunOptions, executor_of
 from pipeline.runner import extract as extract_index
@@ -23,6 +24,7 @@ EXTRACTION = {
 """As in the demo, with the subject's boxes of the manifest in place of a detector."""
 
 CLIPS, CACHE, GRID = "clips", "feats.zarr", "grid"
+IDEAL, IDEAL_GRID = "ideal.zarr", "ideal-grid"
 
 
 def draw(work: Path) -> None:
@@ -37,3 +39,11 @@ def draw(work: Path) -> None:
 def kind_of(clip: PlannedClip) -> str:
     """Return the kind of cue that determines the class; ``clear`` for a clear face."""
     return clip.cues.kind if clip.ambiguous and clip.cues is not None else "clear"
+
+
+def cues_of(clip: PlannedClip) -> Cues:
+    """Return the cues of a clip, which every clip of the set has."""
+    if clip.cues is None:
+        msg = f"{clip.clip_id} has no cues"
+        raise ValueError(msg)
+    return clip.cues

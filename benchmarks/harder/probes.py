@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.harder.design import CACHE, CLIPS, EXTRACTION
+from benchmarks.harder.design import CACHE, CLIPS, EXTRACTION, cues_of
 from pipeline.boxes import iou_of
 from pipeline.config import from_dict
 from pipeline.datasets import read_dataset
@@ -28,9 +28,7 @@ _NUM_SUBJECTS, _MIN_OVERLAP = 40, 0.3
 
 def facts(clip: PlannedClip) -> dict[str, tuple[str, bool]]:
     """Return the two-valued facts of a clip that a probe may read: name -> stream and value."""
-    cues = clip.cues
-    if cues is None:
-        return {}
+    cues = cues_of(clip)
     found: dict[str, tuple[str, bool]] = {}
     names = {seen.name for seen in cues.objects}
     flower = FLOWER in names
@@ -94,8 +92,8 @@ def certain_frame_probe(work: Path, planned: dict[str, PlannedClip]) -> float:
     with FeatureCache.open(work / CACHE) as cache:
         clips = [planned[str(name)] for name in cache.read("clip_id")]
         scene_NTF = cache.read("scene/embedding")[:, 0].astype(float)
-    flower_N = np.array([any(seen.name == FLOWER for seen in clip.cues.objects) for clip in clips])
-    kinds = np.array([clip.cues.kind for clip in clips])
+    flower_N = np.array([any(seen.name == FLOWER for seen in cues_of(clip).objects) for clip in clips])
+    kinds = np.array([cues_of(clip).kind for clip in clips])
     is_train = np.array([clip.split == "train" for clip in clips])
     fits, tests = is_train & np.isin(kinds, ("object", "gaze")), ~is_train & (kinds == "moment")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
@@ -117,7 +115,7 @@ def choice_of_subjects(work: Path, planned: dict[str, PlannedClip]) -> dict[str,
     index = read_dataset("synthetic", work / CLIPS)
     counts = {size: {"clips": 0, "no face": 0, "subject": 0} for size in ("none", SMALLER, LARGER)}
     for clip in index.clips:
-        bystander = planned[clip.clip_id].cues.bystander
+        bystander = cues_of(planned[clip.clip_id]).bystander
         count = counts[bystander.size if bystander else "none"]
         if count["clips"] == _NUM_SUBJECTS or clip.provided_boxes is None:
             continue

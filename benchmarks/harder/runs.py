@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import harder
-from benchmarks.harder.design import CACHE, CONFIG, EXTRACTION, GRID, kind_of
+from benchmarks.harder.design import CACHE, CONFIG, EXTRACTION, GRID, IDEAL, IDEAL_GRID, kind_of
 from benchmarks.harder.probes import certain_frame_probe, choice_of_subjects, probes
 from pipeline.bench.result import about_this_run
 from pipeline.config import from_dict, to_dict
@@ -46,8 +46,17 @@ def report(work: Path, *, with_grid: bool = True) -> dict[str, Any]:
         "moment_by_most_certain_frame": certain_frame_probe(work, planned),
     }
     if with_grid:
-        runs = measured_runs(work, planned)
         result["banners"] = list(read_sweep(work / GRID).result.banners)
+        result |= compared(measured_runs(work / GRID, work / CACHE, planned))
+    if with_grid and (work / IDEAL_GRID).is_dir():
+        result["ideal"] = compared(measured_runs(work / IDEAL_GRID, work / IDEAL, planned))
+    return result
+
+
+def compared(runs: dict[str, dict[str, dict[int, float]]]) -> dict[str, Any]:
+    """Return mean, deviation and values of every row and kind, and the difference from the row `full`."""
+    result: dict[str, Any] = {}
+    if runs:
         result["rows"] = {
             row: {
                 kind: {
@@ -67,15 +76,17 @@ def report(work: Path, *, with_grid: bool = True) -> dict[str, Any]:
     return result
 
 
-def measured_runs(work: Path, planned: dict[str, PlannedClip]) -> dict[str, dict[str, dict[int, float]]]:
+def measured_runs(
+    grid: Path, cache_path: Path, planned: dict[str, PlannedClip]
+) -> dict[str, dict[str, dict[int, float]]]:
     """Return row -> kind of cue (or ``all``, ``clear``) -> seed -> accuracy on the test clips."""
     found: dict[str, dict[str, dict[int, float]]] = {}
-    with FeatureCache.open(work / CACHE) as cache:
+    with FeatureCache.open(cache_path) as cache:
         ids = [str(name) for name in cache.read("clip_id")]
-    for run_dir, outcome in read_sweep(work / GRID).outcomes.items():
+    for run_dir, outcome in read_sweep(grid).outcomes.items():
         if outcome.state != "finished":
             continue
-        measured = measure(run_dir, cache=work / CACHE, device="cpu")
+        measured = measure(run_dir, cache=cache_path, device="cpu")
         right_N = measured.scores.predicted_N == measured.scores.label_N
         kinds = np.array([kind_of(planned[ids[row]]) for row in measured.row_N.tolist()])
         row = found.setdefault(outcome.row, {})

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.harder.design import CONFIG, kind_of
+from benchmarks.harder.design import CONFIG, cues_of, kind_of
 from pipeline.datasets.synthetic import PlannedClip, plan_clips
 from pipeline.datasets.synthetic.compose import (
     Foreground,
@@ -26,7 +26,7 @@ def draw_sheet(path: Path) -> None:
     clips = plan_clips(CONFIG)
     cells = []
     for kind in KINDS:
-        first = next(clip for clip in clips if kind_of(clip) == kind and clip.cues.bystander)
+        first = next(clip for clip in clips if kind_of(clip) == kind and cues_of(clip).bystander)
         front = render_foreground(Performance.of(CONFIG, first), CONFIG)
         twins = [clip for clip in clips if clip.performance == first.performance]
         columns = [_captioned(kind, clip, front) for clip in twins[:2]]
@@ -37,7 +37,8 @@ def draw_sheet(path: Path) -> None:
 def _captioned(kind: str, clip: PlannedClip, front: Foreground) -> Bytes:
     """Return two frames of a clip, one above the other, below its cue and its label."""
     frames = list(draw_frames(front, scene_of(CONFIG, clip), CONFIG.fps))
-    start = round(clip.cues.objects[0].during[0] * len(frames)) if clip.cues.objects else 0
+    objects = cues_of(clip).objects
+    start = round(objects[0].during[0] * len(frames)) if objects else 0
     chosen = (frames[start + 1], frames[(start + 9) % len(frames)])
     size = (_WIDTH_PX, round(_WIDTH_PX * CONFIG.height / CONFIG.width))
     rows = [np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8) for frame in chosen]

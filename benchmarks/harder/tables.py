@@ -24,9 +24,10 @@ def harder_tables(recorded: dict[str, Any], about: str) -> str:
         recorded: Content of benchmarks/results/harder.json.
         about: Machine, versions and date.
     """
-    return "\n\n".join(
-        [about, _bounds_table(recorded), _rows_table(recorded), _probes_table(recorded), _subjects(recorded)]
-    )
+    parts = [about, _bounds_table(recorded), _rows_table(recorded, "model")]
+    if "ideal" in recorded:
+        parts.append(_rows_table(recorded["ideal"], "model on ideal features"))
+    return "\n\n".join([*parts, _probes_table(recorded), _notes(recorded)])
 
 
 def _bounds_table(recorded: dict[str, Any]) -> str:
@@ -38,8 +39,8 @@ def _bounds_table(recorded: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _rows_table(recorded: dict[str, Any]) -> str:
-    rows = [_heading("model", "all against `full`")]
+def _rows_table(recorded: dict[str, Any], first: str) -> str:
+    rows = [_heading(first, "all against `full`")]
     for name, kinds in recorded["rows"].items():
         spread = kinds["all"]["std"] or 0.0
         cells = [f"{100 * kinds['all']['mean']:.1f} ± {100 * spread:.1f}"]
@@ -67,12 +68,14 @@ def _probes_table(recorded: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _subjects(recorded: dict[str, Any]) -> str:
+def _notes(recorded: dict[str, Any]) -> str:
     found = [
         f"{size}: {count['subject']} of {count['clips']}"
         for size, count in recorded["subjects_chosen_without_boxes"].items()
     ]
     return (
+        f"Cue `moment`, read from the most certain frame of a clip: "
+        f"{recorded['moment_by_most_certain_frame']:.0%}.\n\n"
         "Clips in which detection and tracking without given boxes choose the subject, by the size of the "
         f"second person: {'; '.join(found)}."
     )
