@@ -24,7 +24,7 @@ EXTRACTION = {
 """As in the demo, with the subject's boxes of the manifest in place of a detector."""
 
 CLIPS, CACHE, GRID = "clips", "feats.zarr", "grid"
-IDEAL, IDEAL_GRID = "ideal.zarr", "ideal-grid"
+IDEAL, IDEAL_GRID = "ideal.zarr", "ideal"
 
 
 def draw(work: Path) -> None:
