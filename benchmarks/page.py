@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_steps.summary import flatten_numbers, format_number
+from benchmarks.harder.tables import harder_tables
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
-_NAMES = ("performance", "findings", "tracks", "baselines", "long-tail", "comparisons")
+_NAMES = ("performance", "findings", "tracks", "baselines", "long-tail", "comparisons", "combined-cues")
 PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in _NAMES)
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -282,6 +283,12 @@ def cost_table(recorded: dict[str, Any]) -> str:
     return "\n".join([_about(recorded, about), "", *rows])
 
 
+def harder_table(recorded: dict[str, Any]) -> str:
+    """Return the tables of the version combined of the synthetic set."""
+    seeds = len(next(iter(recorded["rows"].values()))["all"]["seeds"])
+    return harder_tables(recorded, _about(recorded, f"{seeds} seeds, {recorded['clips']['test']} test clips"))
+
+
 def predict_table(recorded: dict[str, Any]) -> str:
     """Return the table of the measurements of `predict`; a part that is not measured has no row."""
     rows = ["| what | measured | date |", "|---|---|---|"]
@@ -444,6 +451,7 @@ TABLES = {
     "steps-gpu": steps_table,
     "findings": findings_table,
     "baselines": baselines_table,
+    "harder": harder_table,
     "tracking": tracking_table,
     "cuts": cuts_table,
     "tracking-cost": cost_table,

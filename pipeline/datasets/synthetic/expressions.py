@@ -12,7 +12,8 @@ class Expression:
     """Positions of the parts of a face. 0 is the resting face, 1 is clearly visible.
 
     Signed values, with the direction of positive ones: brow_raise (up), brow_slant (inner ends up), eye_open
-    (wider), mouth_width (wider), mouth_curve (corners up), head_pitch (chin down).
+    (wider), mouth_width (wider), mouth_curve (corners up), head_pitch (chin down), gaze (head and eyes to the
+    right of the image).
     """
 
     brow_raise: float = 0.0
@@ -34,6 +35,7 @@ class Expression:
     warm: float = 0.0
     green: float = 0.0
     head_pitch: float = 0.0
+    gaze: float = 0.0
 
     def blended(self, other: "Expression", share: float) -> "Expression":
         """Return the linear mix of two expressions. share: fraction of `other`, 0 to 1."""

@@ -17,6 +17,8 @@ from pipeline.types import Bytes, Floats
 
 _SIDES = (-1.0, 1.0)
 _FAINT = 0.01
+_TURN = 0.2
+"""Shift of the middle of the face at gaze 1, in units."""
 
 
 class Head:
@@ -40,7 +42,7 @@ class Head:
                 cv2.scaleAdd(crease, amount, total, total)
         picture = np.asarray(cv2.convertScaleAbs(np.maximum(total, 0.0)), np.uint8)
         draw_parts(picture, self._canvas, self._who, expression)
-        return picture
+        return _turned(picture, self._canvas, self._who, expression.gaze) if expression.gaze else picture
 
 
 def _outline(canvas: Canvas, who: Appearance, beyond: float = 0.0) -> Points:
@@ -49,6 +51,15 @@ def _outline(canvas: Canvas, who: Appearance, beyond: float = 0.0) -> Points:
     narrow = 1.0 - who.jaw * np.clip(y, 0, 1) ** 2
     x = (who.half_width + beyond) * np.sign(np.cos(a)) * np.abs(np.cos(a)) ** 0.9 * narrow
     return canvas.px(x, 0.03 + y * (0.97 + beyond))
+
+
+def _turned(picture: Bytes, canvas: Canvas, who: Appearance, gaze: float) -> Bytes:
+    """Return the face turned to a side: its middle moves, its outline stays."""
+    share_1W = np.clip(1.0 - (canvas.x_1W / who.half_width) ** 2, 0.0, 1.0)
+    columns_1W = np.arange(canvas.shape[1], dtype=np.float32) - gaze * _TURN * canvas.scale * share_1W
+    x_HW = np.repeat(columns_1W.astype(np.float32), canvas.shape[0], axis=0)
+    y_HW = np.repeat(np.arange(canvas.shape[0], dtype=np.float32)[:, None], canvas.shape[1], axis=1)
+    return np.asarray(cv2.remap(picture, x_HW, y_HW, cv2.INTER_LINEAR), np.uint8)
 
 
 def _resting(canvas: Canvas, who: Appearance) -> tuple[Floats, Bytes, Floats]:

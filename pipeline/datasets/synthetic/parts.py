@@ -45,7 +45,7 @@ def _eye(picture: Bytes, canvas: Canvas, who: Appearance, e: Expression, side: f
     x1, y1 = np.ceil(lid.max(axis=0)).astype(int) + 3
     inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
     brush.fill(inside, lid - (x0, y0), (255.0,))
-    centre = canvas.px(x, y - 0.015 + 0.03 * e.head_pitch) - (x0, y0)
+    centre = canvas.px(x + 0.07 * e.gaze, y - 0.015 + 0.03 * e.head_pitch) - (x0, y0)
     ball = _eyeball(inside.shape, centre, 0.085 * who.eye_size * s, who)
     region = picture[y0:y1, x0:x1]
     weight = inside[..., None].astype(np.float32) / 255.0

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pipeline.config import require_range
+from pipeline.config import require_one_of, require_range, to_dict
 from pipeline.datasets.emotions import polarity_of_class
+from pipeline.datasets.synthetic.cues import Cues, Take, plan_takes
 from pipeline.errors import ConfigError
 
 CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
@@ -25,8 +27,15 @@ The two classes of a pair differ in polarity, so the scene distinguishes them. W
 which is in two pairs, has as many ambiguous clips as neutral, anger, surprise and fear.
 """
 
+_WEIGHTED_PAIRS = (*PAIRS, *(pair for pair, weight in PAIRS.items() if weight > 1))
+"""Every pair as often as its weight, for the version ``combined``."""
+
 SPLITS = ("train", "test")
 PERFORMANCES_PER_IDENTITY = 4
+
+Version = Literal["simple", "combined"]
+_LEAST_FRAMES, _LEAST_ASPECT = 4, 1.3
+"""The version ``combined`` shows objects for a quarter of a clip, and beside the person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +43,12 @@ class SyntheticConfig:
     """Settings that determine every byte of the set.
 
     Attributes:
+        version: ``simple``: the kind of the scene determines the class of an ambiguous face. ``combined``:
+            cues that must be combined, followed in time or matched to the gaze do (`cues`), and there are
+            second people. It needs 4 frames or more, and a width of 1.3 heights or more.
         num_clips: Clips of both splits together.
-        ambiguous_share: Fraction of the clips of each split whose face fits two classes.
+        ambiguous_share: Fraction of the clips of each split whose face fits two classes; with ``combined``
+            the largest fraction, because clips are drawn in blocks of two and four.
         seed: Seed of all random numbers.
         num_frames: Frames per clip.
         fps: Frames per second.
@@ -44,6 +57,7 @@ class SyntheticConfig:
         test_share: Fraction of the clips in the test split.
     """
 
+    version: Version = "simple"
     num_clips: int = 420
     ambiguous_share: float = 0.6
     seed: int = 0
@@ -54,6 +68,7 @@ class SyntheticConfig:
     test_share: float = 1 / 3
 
     def __post_init__(self) -> None:
+        require_one_of("version", self.version, get_args(Version))
         require_range("num_clips", self.num_clips, 4, 100_000)
         require_range("ambiguous_share", self.ambiguous_share, 0.0, 1.0)
         require_range("seed", self.seed, 0)
@@ -66,13 +81,28 @@ class SyntheticConfig:
             if getattr(self, name) % 2:
                 msg = f"{name} is {getattr(self, name)}; an even number is needed (4:2:0 video)."
                 raise ConfigError(msg)
+        if self.version == "combined":
+            require_range("num_frames with version=combined", self.num_frames, _LEAST_FRAMES, 1000)
+            if self.width < _LEAST_ASPECT * self.height:
+                msg = (
+                    f"width is {self.width} at height {self.height}; with version=combined, at least "
+                    f"{_LEAST_ASPECT:g} heights are needed, because objects stand beside the person."
+                )
+                raise ConfigError(msg)
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return the settings as the set's description stores them; earlier descriptions have no version."""
+        values = to_dict(self)
+        if self.version == "simple":
+            del values["version"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedClip:
     """Description of one clip before it is drawn.
 
-    The two clips of an ambiguous performance, its twins, differ only in label and scene.
+    The clips of an ambiguous performance, its twins, differ only in label and scene.
 
     Attributes:
         clip_id: Its name.
@@ -81,6 +111,7 @@ class PlannedClip:
         other_class: Class that the face fits equally well; empty for a clear face.
         identity: Number of the person.
         performance: Number of the drawn face (person, expression, movement, place).
+        cues: Cues of the scene, of the version ``combined``; None in the version ``simple``.
     """
 
     clip_id: str
@@ -89,6 +120,7 @@ class PlannedClip:
     other_class: str
     identity: int
     performance: int
+    cues: Cues | None = None
 
     @property
     def ambiguous(self) -> bool:
@@ -97,8 +129,8 @@ class PlannedClip:
 
     @property
     def scene(self) -> str:
-        """Kind of scene: the label's polarity for an ambiguous face, else neutral."""
-        return self.polarity if self.ambiguous else "neutral"
+        """Kind of scene: the label's polarity for an ambiguous face of the version simple, else neutral."""
+        return self.polarity if self.ambiguous and self.cues is None else "neutral"
 
     @property
     def polarity(self) -> str:
@@ -109,34 +141,32 @@ class PlannedClip:
 def plan_clips(config: SyntheticConfig) -> tuple[PlannedClip, ...]:
     """Return every clip of the set, in the order of their ids. The result depends on the config alone.
 
-    In each split, every ambiguous face is in two clips, one for each label of its pair. The clear faces make
-    the numbers of clips per class as equal as possible. No person is in both splits.
+    In each split, every ambiguous face is in as many clips with one label of its pair as with the other. The
+    clear faces make the numbers of clips per class as equal as possible. No person is in both splits.
     """
     rng = np.random.default_rng([config.seed, 0])
     num_test = min(max(round(config.num_clips * config.test_share), 1), config.num_clips - 1)
-    rows: list[tuple[str, str, str, int, int]] = []
+    rows: list[tuple[Take, str, int, int]] = []
     first_identity = first_performance = 0
     for split, count in zip(SPLITS, (config.num_clips - num_test, num_test), strict=True):
-        faces = _faces(count, config.ambiguous_share)
+        faces = _takes(config, count, split)
         num_identities = -(-len(faces) // PERFORMANCES_PER_IDENTITY)
         for place, face in enumerate(rng.permutation(len(faces))):
             identity = first_identity + place % num_identities
             performance = first_performance + place
-            first, other = faces[face]
-            rows.append((first, split, other, identity, performance))
-            if other:
-                rows.append((other, split, first, identity, performance))
+            rows += [(take, split, identity, performance) for take in faces[face]]
         first_identity += num_identities
         first_performance += len(faces)
     digits = len(str(config.num_clips - 1))
     return tuple(
         PlannedClip(
             clip_id=f"clip_{number:0{digits}d}",
-            label=rows[row][0],
+            label=rows[row][0].label,
             split=rows[row][1],
-            other_class=rows[row][2],
-            identity=rows[row][3],
-            performance=rows[row][4],
+            other_class=rows[row][0].other_class,
+            identity=rows[row][2],
+            performance=rows[row][3],
+            cues=rows[row][0].cues,
         )
         for number, row in enumerate(rng.permutation(len(rows)))
     )
@@ -170,6 +200,17 @@ def _labels_by_pair(clips: Sequence[PlannedClip]) -> Counter[tuple[tuple[str, ..
     return Counter(
         (tuple(sorted((clip.label, clip.other_class))), clip.label) for clip in clips if clip.ambiguous
     )
+
+
+def _takes(config: SyntheticConfig, num_clips: int, split: str) -> list[list[Take]]:
+    """Return the clips of a split, grouped by drawn face."""
+    if config.version == "combined":
+        rng = np.random.default_rng([config.seed, 4, SPLITS.index(split)])
+        return plan_takes(num_clips, config.ambiguous_share, _WEIGHTED_PAIRS, CLASSES, rng)
+    return [
+        [Take(first, other, None), *([Take(other, first, None)] if other else [])]
+        for first, other in _faces(num_clips, config.ambiguous_share)
+    ]
 
 
 def _faces(num_clips: int, ambiguous_share: float) -> list[tuple[str, str]]:

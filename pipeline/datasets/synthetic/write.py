@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 
-from pipeline.config import to_dict
+from pipeline.datasets.synthetic.bounds import all_bounds
 from pipeline.datasets.synthetic.compose import (
     Foreground,
     Performance,
@@ -100,7 +100,7 @@ def _write_all(root: Path, config: SyntheticConfig, progress: Callable[[int, int
         frames = draw_frames(fronts[clip.performance], scene_of(config, clip), config.fps)
         encode_clip(root / _path_of(clip), frames, config)
         progress(done + 1, len(clips))
-    _write_csv(root / MANIFEST, [_manifest_row(clip) for clip in clips])
+    _write_csv(root / MANIFEST, [_manifest_row(clip, config) for clip in clips])
     _write_csv(root / TRUTH, [_truth_row(clip) for clip in clips])
     description = {
         **_identity(config),
@@ -108,11 +108,13 @@ def _write_all(root: Path, config: SyntheticConfig, progress: Callable[[int, int
         "chance": chance_accuracy(clips),
         "clips": {split: sum(clip.split == split for clip in clips) for split in ("train", "test")},
     }
+    if config.version == "combined":
+        description["bounds"] = all_bounds(clips)
     (root / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
 
 
 def _identity(config: SyntheticConfig) -> dict[str, Any]:
-    return {"format": "ous-synthetic", "generator": GENERATOR_VERSION, "config": to_dict(config)}
+    return {"format": "ous-synthetic", "generator": GENERATOR_VERSION, "config": config.to_stored()}
 
 
 def _is_complete(root: Path, config: SyntheticConfig) -> bool:
@@ -138,18 +140,22 @@ def _path_of(clip: PlannedClip) -> str:
     return f"{CLIPS}/{clip.clip_id}.mp4"
 
 
-def _manifest_row(clip: PlannedClip) -> dict[str, str]:
-    return {
+def _manifest_row(clip: PlannedClip, config: SyntheticConfig) -> dict[str, str]:
+    row = {
         "path": _path_of(clip),
         "label": clip.label,
         "split": clip.split,
         "clip_id": clip.clip_id,
         "polarity": clip.polarity,
     }
+    if clip.cues is not None:  # the larger of two people may be another one than the subject
+        box = Performance.of(config, clip).face_xyxy_px
+        row |= {name: f"{value:.2f}" for name, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)}
+    return row
 
 
 def _truth_row(clip: PlannedClip) -> dict[str, str | int]:
-    return {
+    row: dict[str, str | int] = {
         "clip_id": clip.clip_id,
         "ambiguous": int(clip.ambiguous),
         "other_class": clip.other_class,
@@ -157,6 +163,18 @@ def _truth_row(clip: PlannedClip) -> dict[str, str | int]:
         "identity": clip.identity,
         "performance": clip.performance,
     }
+    if clip.cues is not None:
+        seen = (f"{one.name} {one.side} {one.during[0]:g}-{one.during[1]:g}" for one in clip.cues.objects)
+        row |= {
+            "cue": clip.cues.kind,
+            "light": clip.cues.light,
+            "objects": "; ".join(seen),
+            "gaze": clip.cues.gaze,
+            "bystander": other.size if (other := clip.cues.bystander) else "",
+            "bystander_class": other.expression if other else "",
+            "bystander_side": other.side if other else "",
+        }
+    return row
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, str | int]]) -> None:
