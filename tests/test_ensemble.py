@@ -55,7 +55,7 @@ def test_probabilities_of_a_fold_are_averaged_and_measured(runs, tmp_path):
     assert one.metrics.war == np.mean(mean_NC.argmax(axis=1) == single[0].label_N)
     assert one.mean_war == np.mean([s.metrics().war for s in single])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "confusion.png", "ensemble.json", "predictions.csv",
+        "confusion.png", "ensemble.json", "predictions.csv", "section.json",
     ]  # fmt: skip
     document = json.loads((tmp_path / "ensemble.json").read_text())
     assert document["folds"][0]["metrics"]["war"] == one.metrics.war

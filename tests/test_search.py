@@ -159,7 +159,9 @@ def found(tmp_path_factory):
 
 def test_rungs_keep_the_best_and_the_choice_is_by_validation_clips(found):
     _, spec, result = found
-    assert [path.name for path in sorted(result.out.iterdir())] == ["chosen", "rung1", "rung2", "search.json"]
+    assert [path.name for path in sorted(result.out.iterdir())] == [
+        "chosen", "rung1", "rung2", "search.json", "section.json",
+    ]  # fmt: skip
     first, second = (read_sweep(result.out / name) for name in ("rung1", "rung2"))
     assert len(first.outcomes) == 4
     losses = {one.row: one.validation_loss for one in first.outcomes.values()}

@@ -23,7 +23,10 @@ from trainer.evaluation import CONFUSION, PREDICTIONS, evaluate
 from trainer.folds import folder_of_fold
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
+from trainer.pages.document import Items, Section, Table
 from trainer.pages.files import require_writable
+from trainer.pages.formatting import NONE, mean_text, percent, spread_text
+from trainer.pages.stored_section import SECTION_FILE, section_json
 from trainer.run_directory import RUN_FILE, load_info
 from trainer.run_info import RunInfo
 from trainer.run_statistics import Score, Summary, summarise
@@ -97,6 +100,35 @@ class EnsembleResult(Shown):
     banners: tuple[str, ...]
     files: tuple[Path, ...]
 
+    def section(self) -> Section:
+        """Return the table of the ensembles and of their single runs, for `report`."""
+        names = self.folds[0].metrics.class_names
+        rows = []
+        for one in self.folds:
+            metrics, runs = one.metrics, counted(len(one.run_dirs), "run")
+            rates = [*map(percent, metrics.recalls), percent(one.ece)]
+            rows.append([f"mean of {runs}", one.fold, percent(metrics.uar), percent(metrics.war), *rates])
+            singles = [percent(one.mean_uar), percent(one.mean_war), *[NONE] * len(rates)]
+            rows.append(["single runs, mean", one.fold, *singles])
+        if self.summary is not None:
+            over = self.summary.mean_of_folds
+            rates = [mean_text(over.get(f"recall/{name}")) for name in names]
+            label = ["mean of folds ± over folds", str(len(self.folds))]
+            rows.append([*label, spread_text(over["uar"]), spread_text(over["war"]), *rates, NONE])
+        runs_of = [f"Fold {one.fold}: {', '.join(map(str, one.run_dirs))}." for one in self.folds]
+        return Section(
+            title=f"Ensemble of {self.dataset}, {self.split} split",
+            banners=self.banners,
+            blocks=[
+                Table(
+                    title="Mean of the probabilities, percent",
+                    columns=["", "fold", "UAR", "WAR", *names, "ECE"],
+                    rows=rows,
+                ),
+                Items(items=runs_of, summary="Runs"),
+            ],
+        )
+
 
 def ensemble(
     runs: Sequence[Folder],
@@ -117,7 +149,8 @@ def ensemble(
 
     Args:
         runs: Directories of runs: seeds, settings or encoders, of one fold or of several.
-        out: Directory for ensemble.json, and for a confusion matrix and predictions.csv of each fold.
+        out: Directory for ensemble.json, a confusion matrix and predictions.csv of each fold, and
+            section.json for `report`.
         split: ``test``, ``validation`` or ``train``.
         cache: Cache to measure on, as in `evaluate`.
         fold: Fold to measure, as in `evaluate`.
@@ -180,7 +213,7 @@ def ensemble(
         contents[f"{CONFUSION}{suffix}.png"] = _figure(one, result)
     result = replace(result, files=tuple(folder.path / name for name in (ENSEMBLE_FILE, *contents)))
     document = to_json(portable_values(to_json_values(result))) + "\n"
-    folder.write_together({ENSEMBLE_FILE: document, **contents})
+    folder.write_together({ENSEMBLE_FILE: document, SECTION_FILE: section_json(result.section()), **contents})
     return result
 
 

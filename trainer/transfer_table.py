@@ -1,7 +1,7 @@
 """Runs of several datasets, each measured on the test clips of all: a table of transfer."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.display.json_values import to_json_values
@@ -20,6 +20,7 @@ from trainer.pages.document import Items, Page, Section, Table
 from trainer.pages.files import require_writable
 from trainer.pages.formatting import NONE, spread_text
 from trainer.pages.markdown import as_markdown
+from trainer.pages.stored_section import SECTION_FILE, section_json
 from trainer.run_directory import load_info
 from trainer.run_info import RunInfo
 from trainer.run_statistics import Row, Score, summarise
@@ -118,7 +119,7 @@ def transfer(
     Args:
         runs: Directories of runs, of folds and seeds, each trained on one of the caches.
         caches: The caches, two or more.
-        out: Directory for transfer.json and transfer.md.
+        out: Directory for transfer.json, transfer.md, and section.json for `report`.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         allow_leak: As in `evaluate`.
         classes: Classes of a cache -> classes of the runs, as in `evaluate`. A pair applies where a cache and
@@ -137,7 +138,7 @@ def transfer(
             f"{counted(len(runs), 'run')} and {', '.join(map(str, caches)) or 'no cache'}."
         )
         raise ConfigError(msg)
-    folder = require_writable(out, (TRANSFER_FILE, TABLE_FILE))
+    folder = require_writable(out, (TRANSFER_FILE, TABLE_FILE, SECTION_FILE))
     infos = {OwnDir.of(run): load_info(run) for run in runs}
     trained_on = {run: _home(run, info, places) for run, info in infos.items()}
     metas = {name: _meta(place) for name, place in places.items()}
@@ -169,7 +170,11 @@ def transfer(
         files=(folder.path / TRANSFER_FILE, folder.path / TABLE_FILE),
     )
     document = to_json(portable_values(to_json_values(result))) + "\n"
-    folder.write_together({TRANSFER_FILE: document, TABLE_FILE: as_markdown(result.page())})
+    page = result.page()
+    section = replace(page.sections[0], title=page.title, banners=page.banners)
+    folder.write_together(
+        {TRANSFER_FILE: document, TABLE_FILE: as_markdown(page), SECTION_FILE: section_json(section)}
+    )
     return result
 
 

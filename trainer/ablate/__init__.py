@@ -20,12 +20,14 @@ In the order of the data:
 ``run``              the whole sweep
 ``search_spec``      a TOML file with ranges   -> the candidates of a search, and its budget
 ``search_run``       candidates                -> the best on validation clips, measured on test clips
+``search_result``    their result              -> ``search_page``: tables, a section of a page
 """
 
 from trainer.ablate.executors import SweepExecutorOptions
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.run import AblateReport, SweepObserver, ablate
-from trainer.ablate.search_run import SearchResult, search
+from trainer.ablate.search_result import SearchResult
+from trainer.ablate.search_run import search
 from trainer.ablate.search_spec import SearchSpec, read_table_or_search
 from trainer.ablate.spec import Spec, read_spec, table, table_stem
 

@@ -21,6 +21,8 @@ from pipeline.strict_json import from_json, to_json
 from trainer.ablate.executors import SweepExecutorOptions
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.run import AblateReport, SweepObserver, ablate
+from trainer.ablate.search_page import search_section
+from trainer.ablate.search_result import Candidate, SearchResult
 from trainer.ablate.search_spec import PRESET_ROW, SearchSpec
 from trainer.ablate.spec import Row
 from trainer.ablate.sweep_directory import GRID_FILE
@@ -29,48 +31,10 @@ from trainer.caches import open_cache
 from trainer.config import TrainConfig
 from trainer.folds import fold_rows
 from trainer.pages.files import require_writable
+from trainer.pages.stored_section import SECTION_FILE, section_json
 
 SEARCH_FILE, FINAL = "search.json", "chosen"
 _MOST_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A candidate with its validation results.
-
-    Attributes:
-        name: Name of its row.
-        settings: ``section.key=value`` that it changes.
-        values: For each rung that it reached, the mean of the metric over folds and seeds; None if a run of
-            it has no finished outcome.
-    """
-
-    name: str
-    settings: tuple[str, ...]
-    values: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """Result of a search.
-
-    Attributes:
-        spec: The search.
-        out: Its directory.
-        candidates: All candidates, those of the last rung first, each rung in the order of its metric.
-        chosen: The chosen candidate.
-        num_runs: Runs with an outcome, on validation clips.
-        is_cut_short: Whether the time ended before all runs of the search.
-        final: Sweep of the preset and the chosen candidate on test clips.
-    """
-
-    spec: SearchSpec
-    out: Path
-    candidates: tuple[Candidate, ...]
-    chosen: Candidate
-    num_runs: int
-    is_cut_short: bool
-    final: AblateReport
 
 
 def search(
@@ -134,10 +98,12 @@ def search(
         cache, spec.spec(f"{spec.title}: chosen settings{mark}", _final_rows(chosen)), out / FINAL, observer,
         folds=folds, num_seeds=num_seeds, allow_leak=allow_leak, **common,
     )  # fmt: skip
-    return SearchResult(
+    result = SearchResult(
         spec=spec, out=out, candidates=candidates, chosen=chosen, num_runs=record.num_runs,
         is_cut_short=record.is_cut_short, final=final,
     )  # fmt: skip
+    record.folder.write_together({SECTION_FILE: section_json(search_section(result))})
+    return result
 
 
 def _num_folds(cache: LocationLike, folds: str) -> int:

@@ -19,7 +19,7 @@
 
 SUBJECTS = {
     "trainer.ablate": "trainer.display.sweep",
-    "trainer.ablate.search_run": "trainer.display.search",
+    "trainer.ablate.search_result": "trainer.display.search",
     "trainer.demo": "trainer.display.demo",
     "trainer.evaluation": "trainer.display.evaluation",
     "trainer.export": "trainer.display.export",

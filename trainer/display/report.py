@@ -6,6 +6,7 @@ from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from trainer.ablate.load_results import StoredSweep
 from trainer.ablate.result_tables import main_table
+from trainer.pages.document import Section, Table
 from trainer.pages.formatting import spread_text
 from trainer.pages.text import table_lines
 from trainer.report.paper import table_1, table_2
@@ -28,6 +29,7 @@ def _(report: Report) -> dict[str, Any]:
         ],
         "settings_apart": list(apart(report.run_rows)),
         "grids": to_json_values(report.sweeps),
+        "results": to_json_values(report.sections),
         "scene": to_json_values(report.pairs),
         "stages": [{"run": str(run_dir), **to_json_values(stages)} for run_dir, stages, _ in report.stages],
     }
@@ -123,8 +125,15 @@ def _(report: Report) -> list[str]:
         *(f"note: {sentence}" for sentence in apart(report.run_rows)),
         *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in report.pairs),
         *(line for sweep in report.sweeps for line in lines(sweep)),
+        *(line for section in report.sections for line in _section_lines(section)),
         *(f"wrote {path}" for path in report.files),
     ]
+
+
+def _section_lines(section: Section) -> list[str]:
+    """Return the title and the tables of a section, without its parts."""
+    tables = [block for block in section.blocks if isinstance(block, Table)]
+    return ["", section.title, *(line for table in tables for line in table_lines(table))]
 
 
 @lines.register

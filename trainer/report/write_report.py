@@ -1,7 +1,7 @@
 """Runs and sweeps -> report.html, report.md and report.json in a directory."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +14,7 @@ from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.ablate.load_results import StoredSweep
 from trainer.measurement import measure
-from trainer.pages.document import Block, Figure, Page
+from trainer.pages.document import Block, Figure, Page, Section
 from trainer.pages.files import require_writable
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
@@ -46,6 +46,7 @@ class Report:
 
     Attributes:
         split: Measured split.
+        sections: Sections that other commands have stored.
         run_rows: Runs by setting.
         pairs: Face-only and full runs.
         stages: Directory, features and Fig. 4 of the first run of each setting.
@@ -56,6 +57,7 @@ class Report:
     split: str
     run_rows: tuple[RunRow, ...]
     sweeps: tuple[StoredSweep, ...]
+    sections: tuple[Section, ...]
     pairs: tuple[ScenePair, ...]
     stages: tuple[tuple[Path, Stages, Figure], ...]
     sheets: tuple[Block, ...]
@@ -74,22 +76,26 @@ class Report:
             warnings += [
                 (place, one.banners) for place, one in sweep.outcomes.items() if one.state == "finished"
             ]
-        return banners_of(warnings, self.split)
+        of_sections = [banner for section in self.sections for banner in section.banners]
+        return tuple(dict.fromkeys([*banners_of(warnings, self.split), *of_sections]))
 
 
 def page_of(made: Report) -> Page:
     """Return a report as a page."""
     datasets = [run_row.dataset for run_row in made.run_rows]
     datasets += [sweep.result.request.dataset for sweep in made.sweeps]
-    things = {"run": made.runs, "setting": made.run_rows, "grid": made.sweeps}
+    things = {
+        "run": made.runs, "setting": made.run_rows, "grid": made.sweeps, "other result": made.sections,
+    }  # fmt: skip
     numbers = [counted(len(found), thing) for thing, found in things.items() if found]
     return Page(
-        title=f"OUS on {', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
+        title=f"OUS{' on ' if datasets else ''}{', '.join(dict.fromkeys(datasets))}: {', '.join(numbers)}",
         banners=made.banners,
         sections=[
             *([settings_section(made.run_rows)] if made.run_rows else []),
             *result_sections(made.run_rows, made.split),
             *sweep_sections(made.sweeps),
+            *made.sections,
             *([scene_section(made.pairs, made.sheets)] if made.pairs else []),
             *([stages_section([figure for _, _, figure in made.stages])] if made.stages else []),
             *run_sections(made.run_rows),
@@ -159,6 +165,9 @@ def report(
         split=split,
         run_rows=run_rows,
         sweeps=inputs.sweeps,
+        sections=tuple(
+            replace(section, title=f"{section.title} ({place})") for place, section in inputs.sections.items()
+        ),
         pairs=pairs,
         stages=tuple(
             _shown_stages(run_row, stages)
