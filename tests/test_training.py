@@ -149,7 +149,7 @@ def test_run_directory_holds_what_a_reader_expects(finished):
 
 def test_lines_for_people_name_the_best_epoch_and_how_it_was_chosen(finished):
     result, _ = finished
-    warning, summary, data, overfit, temperature, then = lines_of(result)
+    warning, summary, data, overfit, temperature, warm, then = lines_of(result)
     assert warning.startswith("!! RANDOM ENCODER WEIGHTS")
     assert f"best epoch {result.best.epoch} of 3, by the loss on 3 validation clips (holdout)" in summary
     assert "trained on 29 clips, model fp32, text tower fp32; 0.00 GB of features in memory" in data
@@ -158,6 +158,10 @@ def test_lines_for_people_name_the_best_epoch_and_how_it_was_chosen(finished):
         == f"  above schedule.overfit_accuracy since epoch {result.info.overfit_epoch}: overfit (IV-A)"
     )
     assert temperature == "  no temperature: 3 validation clips; 50 or more are needed"
+    assert warm == (
+        "  note: training ended after 3 steps, within the 10 of warm-up, and the learning rate did not reach "
+        "optim.lr; for few clips, lower optim.warmup_steps"
+    )
     assert then == f"  next: cli.py evaluate {result.run_dir}"
 
 

@@ -157,6 +157,7 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
             *(note for leak in leaks for note in leak.remarks),
             *run.notes,
             *_joined(reports),
+            *_never_warm(reports, config),
             *(note for note in [*notes, keeper.note if keeper else "", unrecorded] if note),
         ),
         profile=timed,
@@ -288,6 +289,18 @@ def _joined(reports: Sequence[EpochReport]) -> list[str]:
     num = sum(report.joined_batches for report in reports)
     were = counted(num, "batch of one class was", "batches of one class were")
     return [f"{were} joined with another: losses.contrast=batch has no negative in them"] if num else []
+
+
+def _never_warm(reports: Sequence[EpochReport], config: TrainConfig) -> list[str]:
+    """Return a note if training, but no trial, ended while the learning rate was still rising."""
+    steps, warmup = reports[-1].steps, config.optim.warmup_steps
+    is_trial = config.schedule.max_steps > 0 or config.schedule.max_epochs == 1
+    if steps > warmup or is_trial:
+        return []
+    return [
+        f"training ended after {counted(steps, 'step')}, within the {warmup} of warm-up, and the learning "
+        "rate did not reach optim.lr; for few clips, lower optim.warmup_steps"
+    ]
 
 
 @contextmanager
