@@ -129,7 +129,7 @@ def test_the_budget_is_kept_over_folds_seeds_and_rungs(runs, rungs, folds, seeds
             {"rungs": [1], "ranges": {"schedule.max_epochs": [1]}},
             "search.rungs sets schedule.max_epochs, and so",
         ),
-        ({"budget": 3}, "search.unknown key 'budget'"),
+        ({"budget": 3}, "search: unknown key 'budget'"),
         (
             {"ranges": {"data.holdout_share": [0.1]}},
             "search.ranges has data.holdout_share, which changes the cl",

@@ -1,6 +1,7 @@
 """Transfer among caches: each run on the test clips of all."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -85,9 +86,7 @@ def test_pairs_of_the_map_apply_where_they_fit(domains, tmp_path):
 
 def test_what_is_no_transfer_is_rejected(domains, tmp_path):
     caches, runs = domains
-    with pytest.raises(
-        ConfigError, match="needs runs and two caches or more, of different names; given: 4 runs"
-    ):
+    with pytest.raises(ConfigError, match="needs runs and two different caches or more; given: 4 runs"):
         transfer(runs, caches[:1], tmp_path / "out")
     with pytest.raises(ConfigError, match="given: 0 runs"):
         transfer([], caches, tmp_path / "out")
@@ -105,3 +104,31 @@ def test_the_command_prints_the_tables(domains, tmp_path):
     result = CliRunner().invoke(cli.app, ["transfer", str(runs[0]), str(runs[2]), *where, *options])
     assert result.exit_code == 0, result.output
     assert "UAR, percent" in result.stdout
+
+
+def test_runs_of_two_settings_have_two_rows_and_twins_are_rejected_before_measuring(domains, tmp_path):
+    caches, runs = domains
+    more = override(QUICK, ["model.dropout=0.3"])
+    other = train(caches[0], tmp_path / "other", more, seed=0, device="cpu").run_dir
+    found = transfer([runs[0], other], caches, tmp_path / "out", device="cpu")
+    rows = list(dict.fromkeys(cell.trained_on for cell in found.cells))
+    assert rows == ["one, smoke", "one, smoke, model.dropout=0.3"]
+    assert [cell.is_own for cell in found.cells] == [True, False, True, False]
+    twin = tmp_path / "twin"
+    shutil.copytree(runs[0], twin)
+    heard = []
+    with pytest.raises(ConfigError, match="have the same settings, fold and seed; give one of them"):
+        transfer([runs[0], twin], caches, tmp_path / "out", device="cpu", on_run=heard.append)
+    assert heard == []
+
+
+def test_caches_may_have_one_name_and_may_have_moved(domains, tmp_path):
+    caches, runs = domains
+    moved = []
+    for cache, name in zip(caches, "ab", strict=True):
+        (tmp_path / name).mkdir()
+        moved.append(tmp_path / name / "feats.zarr")
+        shutil.copytree(cache, moved[-1])
+    found = transfer([runs[0]], moved, tmp_path / "out", device="cpu")
+    assert [cell.measured_on for cell in found.cells] == [str(path) for path in moved]
+    assert [cell.is_own for cell in found.cells] == [True, False]

@@ -133,7 +133,10 @@ def read_class_map(path: Path) -> dict[str, str]:
     """
     try:
         values = from_toml_text(read_given(path, _MOST_BYTES).decode("utf-8"))
-    except (FileError, ValueError, RecursionError) as error:
+    except FileError as error:
+        msg = f"--classes {error}"
+        raise ConfigError(msg) from error
+    except (ValueError, RecursionError) as error:
         msg = f"--classes '{path}' cannot be read as TOML: {first_line(error)}"
         raise ConfigError(msg) from error
     for name, target in values.items():

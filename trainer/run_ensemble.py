@@ -164,6 +164,8 @@ def ensemble(
             labels or classes.
         OusError: As for `evaluate`.
     """
+    for run in runs:
+        load_info(run)
     if len(runs) < 2:
         msg = f"ensemble needs two runs or more; given: {len(runs)}."
         raise ConfigError(msg)

@@ -1,5 +1,6 @@
 """Runs of several datasets, each measured on the test clips of all: a table of transfer."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place, open_cache
+from trainer.config import learnt
 from trainer.measurement import Measured, measure
 from trainer.metrics import Metrics, merged
 from trainer.pages.banners import counted_banners
@@ -21,7 +23,8 @@ from trainer.pages.files import require_writable
 from trainer.pages.formatting import NONE, spread_text
 from trainer.pages.markdown import as_markdown
 from trainer.pages.stored_section import SECTION_FILE, section_json
-from trainer.run_directory import load_info
+from trainer.report.rows import nearest_preset, row_labels
+from trainer.run_directory import load_config, load_info
 from trainer.run_info import RunInfo
 from trainer.run_statistics import Row, Score, summarise
 
@@ -34,7 +37,8 @@ class TransferCell:
     """Runs that were trained on one cache, measured on one.
 
     Attributes:
-        trained_on, measured_on: Names of the caches.
+        trained_on: Name of the training cache, with the setting if runs of several are given.
+        measured_on: Name of the cache.
         is_own: Whether both are the same cache, so that each run is measured on its own fold.
         num_runs: Number of runs.
         rates: Spread of WAR, UAR and recalls over the folds of the training, each with the mean of its seeds;
@@ -131,21 +135,23 @@ def transfer(
         ConfigError: Fewer than two caches or no run, two caches of one name, or a run of another cache.
         OusError: As for `evaluate`.
     """
-    places = {Location.of(cache).stem: Location.of(cache) for cache in caches}
-    if len(caches) < _FEWEST_CACHES or len(places) < len(caches) or not runs:
+    places = _named(caches)
+    if len(places) < _FEWEST_CACHES or not runs:
         msg = (
-            f"transfer needs runs and two caches or more, of different names; given: "
-            f"{counted(len(runs), 'run')} and {', '.join(map(str, caches)) or 'no cache'}."
+            f"transfer needs runs and two different caches or more; given: {counted(len(runs), 'run')} and "
+            f"{', '.join(map(str, caches)) or 'no cache'}."
         )
         raise ConfigError(msg)
     folder = require_writable(out, (TRANSFER_FILE, TABLE_FILE, SECTION_FILE))
     infos = {OwnDir.of(run): load_info(run) for run in runs}
-    trained_on = {run: _home(run, info, places) for run, info in infos.items()}
-    metas = {name: _meta(place) for name, place in places.items()}
+    opened = {name: _meta(place) for name, place in places.items()}
+    metas = {name: meta for name, (meta, _) in opened.items()}
+    hashes = {name: (meta.fingerprint, clips) for name, (meta, clips) in opened.items()}
+    trained_on = _rows(infos, {run: _home(run, info, places, hashes) for run, info in infos.items()})
     _require_applying(classes, infos.values(), metas)
     scores: dict[tuple[str, str], list[tuple[Score, Measured]]] = {}
     for run, info in infos.items():
-        home = trained_on[run]
+        label, home = trained_on[run]
         for name, place in places.items():
             on_run(f"measuring {run} on {name}")
             is_own = name == home
@@ -158,10 +164,13 @@ def transfer(
                 for fold in ([info.fold] if is_own else metas[name].fold_names)
             ]  # fmt: skip
             metrics = _merged(name, measured)
-            scores.setdefault((home, name), []).append(
+            scores.setdefault((label, name), []).append(
                 (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0])
             )
-    cells = tuple(_cell(home, name, found) for (home, name), found in scores.items())
+    homes = dict(trained_on.values())
+    cells = tuple(
+        _cell(label, name, found, is_own=homes[label] == name) for (label, name), found in scores.items()
+    )
     result = TransferResult(
         names=tuple(places),
         shared_classes=shared_classes,
@@ -178,19 +187,60 @@ def transfer(
     return result
 
 
-def _home(run: OwnDir, info: RunInfo, places: Mapping[str, Location]) -> str:
-    """Return the name of the cache that trained a run. Raises ConfigError if it is none of them."""
+def _named(caches: Sequence[LocationLike]) -> dict[str, Location]:
+    """Return each cache once, by its name, or by its location if several have that name."""
+    places = [Location.of(cache) for cache in caches]
+    stems = Counter(place.stem for place in places)
+    return {place.stem if stems[place.stem] == 1 else str(place): place for place in places}
+
+
+def _rows(infos: Mapping[OwnDir, RunInfo], homes: Mapping[OwnDir, str]) -> dict[OwnDir, tuple[str, str]]:
+    """Return the row of each run, and its training cache: a row for each cache and setting.
+
+    Raises ConfigError if a row would have a fold and seed twice.
+    """
+    configs = {run: load_config(run) for run in infos}
+    settings = dict.fromkeys(to_json(learnt(config)) for config in configs.values())
+    nearest = {to_json(learnt(config)): nearest_preset(config) for config in configs.values()}
+    names = dict(zip(settings, row_labels([nearest[one] for one in settings]), strict=True))
+    rows: dict[OwnDir, tuple[str, str]] = {}
+    first: dict[tuple[str, str, int], OwnDir] = {}
+    for run, info in infos.items():
+        name = names[to_json(learnt(configs[run]))].removeprefix("ours, ")
+        label = f"{homes[run]}, {name}" if len(settings) > 1 else homes[run]
+        twin = first.setdefault((label, info.fold, info.seed), run)
+        if twin is not run:
+            msg = (
+                f"'{twin}' and '{run}' have the same settings, fold and seed; give one of them, or use "
+                "`ensemble` to average them."
+            )
+            raise ConfigError(msg)
+        rows[run] = label, homes[run]
+    return rows
+
+
+def _home(
+    run: OwnDir, info: RunInfo, places: Mapping[str, Location], hashes: Mapping[str, tuple[str, str]]
+) -> str:
+    """Return the name of the cache that trained a run, by its location or by its features and clips.
+
+    Raises ConfigError if it is none of them.
+    """
     home = info.training_cache(run.path)
     found = next((name for name, place in places.items() if is_same_place(place, home)), None)
+    if found is None:
+        own = info.cache_fingerprint, info.clips_sha256
+        found = next((name for name, one in hashes.items() if one == own), None)
     if found is None:
         msg = f"'{run}' was trained on '{home}', which is none of the caches; add --cache '{home}'."
         raise ConfigError(msg)
     return found
 
 
-def _meta(place: Location) -> CacheMeta:
+def _meta(place: Location) -> tuple[CacheMeta, str]:
+    """Return the attributes of a cache, and the hash of its clips."""
     with open_cache(place) as features:
-        return features.meta
+        return features.meta, features.clips_sha256()
 
 
 def _require_applying(
@@ -230,14 +280,14 @@ def _merged(name: str, measured: Sequence[Measured]) -> Metrics:
     return merged([one.metrics() for one in measured])
 
 
-def _cell(home: str, name: str, found: Sequence[tuple[Score, Measured]]) -> TransferCell:
+def _cell(label: str, name: str, found: Sequence[tuple[Score, Measured]], *, is_own: bool) -> TransferCell:
     summary = summarise([score for score, _ in found], disjoint=False)
     several = len(summary.by_fold) > 1
     class_map = found[0][1].class_map
     return TransferCell(
-        trained_on=home,
+        trained_on=label,
         measured_on=name,
-        is_own=home == name,
+        is_own=is_own,
         num_runs=len(found),
         rates=summary.mean_of_folds if several else next(iter(summary.by_fold.values())),
         over="folds" if several else "seeds",

@@ -56,6 +56,7 @@ class Outcome:
     """Result of a run, or the reason why it has none.
 
     Attributes:
+        split: Measured split.
         state: ``diverged`` if the loss was NaN or infinite, ``failed`` for any other `reason`.
         confusion: [C, C] of the measured split, rows true class, of a finished run.
         groups: The same clips by group (`GroupCounts.to_rows`); empty if the cache has no groups.
@@ -97,6 +98,7 @@ class Outcome:
     device: str = ""
     threads: int = 0
     seconds: float = 0.0
+    split: MeasuredSplit = "test"
     facts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -152,5 +154,6 @@ class Outcome:
             return f"{what}: {self.state.upper()}: {self.reason}"
         metrics = self.metrics()
         epochs = [f"best epoch {self.best_epoch} of {self.num_epochs}"] if self.num_epochs else self.facts
-        rates = f"UAR {metrics.uar:.2%}, WAR {metrics.war:.2%}"
+        split = "" if self.split == "test" else f"{self.split} clips: "
+        rates = f"{split}UAR {metrics.uar:.2%}, WAR {metrics.war:.2%}"
         return f"{what}: {', '.join([rates, *epochs, f'{self.seconds:.0f} s'])}"

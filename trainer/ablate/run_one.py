@@ -152,6 +152,7 @@ def _finished(task: RunTask, measured: EvalResult | BaselineResult, info: RunInf
     return Outcome.of(
         task,
         state="finished",
+        split=task.split,
         class_names=metrics.class_names,
         confusion=tuple(tuple(row) for row in metrics.confusion.tolist()),
         groups=() if metrics.groups is None else metrics.groups.to_rows(),

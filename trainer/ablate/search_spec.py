@@ -219,7 +219,7 @@ def search_of(values: Mapping[str, Any]) -> SearchSpec:
     require_known_keys(values, ["title", "preset", "settings", "note", SEARCH], "")
     section = taken(values, SEARCH, dict, "")
     own = [field.name for field in fields(SearchSpec)][4:]
-    require_known_keys(section, own, f"{SEARCH}.")
+    require_known_keys(section, own, f"{SEARCH}: ")
     ranges = taken(section, "ranges", dict, f"{SEARCH}.", {})
     rungs = taken(section, "rungs", list, f"{SEARCH}.", [])
     if not all(type(rung) is int for rung in rungs):
@@ -261,7 +261,7 @@ def _range(key: str, value: Any) -> Range:
     if not isinstance(value, dict):
         msg = f"{where} is {value!r:.100}; a list of values, or {{low = ..., high = ...}}, is needed."
         raise ConfigError(msg)
-    require_known_keys(value, ["low", "high", "log", "whole"], f"{where}.")
+    require_known_keys(value, ["low", "high", "log", "whole"], f"{where}: ")
     low, high = _number(value, "low", f"{where}."), _number(value, "high", f"{where}.")
     found = Range(
         key=key, low=low, high=high, is_log=taken(value, "log", bool, f"{where}.", False),

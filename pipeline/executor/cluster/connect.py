@@ -1,5 +1,6 @@
 """Connection to a cluster, which is started on this machine for this process only, or joined."""
 
+import contextlib
 import importlib.util
 import threading
 import time
@@ -65,7 +66,8 @@ class Connection:
             if self.own is not None and (warning := self.own.start_workers()):
                 self.warnings = (*self.warnings, warning)
         except BaseException:
-            self.close(name)
+            with contextlib.suppress(Exception):  # workers that are being started; the first error counts
+                self.close(name)
             raise
 
     def _put(self, name: str, plugin: Any) -> None:

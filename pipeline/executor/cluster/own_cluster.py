@@ -175,7 +175,8 @@ class OwnCluster:
     def _kill_workers(self) -> None:
         """End the worker processes at once, because a running task would delay their end."""
         for nanny in self.cluster.workers.values():
-            nanny.close_gracefully()  # keeps the nanny from starting another process
+            with contextlib.suppress(Exception):  # a nanny that has not begun asserts
+                nanny.close_gracefully()  # keeps the nanny from starting another process
             process = getattr(nanny, "process", None)
             pid = None if process is None else process.pid
             if pid is not None:
