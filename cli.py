@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Annotated
 
 try:
     import typer
@@ -30,6 +31,7 @@ except KeyboardInterrupt:
     sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported at this point
 
 from pipeline.errors import ConfigError, OusError
+from pipeline.program import program_version
 
 NO_HOME = "This user has no home directory; set $HOME, or $OUS_WEIGHTS to a directory for model weights."
 
@@ -39,7 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     epilog="Terms: docs/glossary.md",
-    help="Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model.",
 )
 _OF_TRAINER = (trainer, ensemble_command, transfer_command, predict_command, export_command)
 for commands in (*_OF_TRAINER, extract, faces, bench):
@@ -47,6 +48,22 @@ for commands in (*_OF_TRAINER, extract, faces, bench):
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
 app.add_typer(weights.app, name="weights")
+
+
+def _show_version(is_given: bool) -> None:
+    if is_given:
+        typer.echo(f"ous {program_version() or '(not installed)'}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model."""
 
 
 @contextlib.contextmanager

@@ -228,3 +228,9 @@ def test_a_held_lock_is_found_before_any_worker_starts(run, data, tmp_path, monk
         )
     assert code == 1
     assert f"process {os.getpid()}, since " in err
+
+
+def test_the_version_is_shown():
+    command = [sys.executable, str(Path(__file__).parents[1] / "cli.py"), "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"ous (\d+\.\d+\.\d+|\(not installed\))\n", shown)

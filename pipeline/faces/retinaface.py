@@ -314,7 +314,8 @@ def _builders() -> Mapping[str, Callable[[], nn.Module]]:
             raise
         msg = (
             "The package retinaface-pytorch is missing; run `make install`, or "
-            "`pip install --no-deps retinaface-pytorch==0.0.8`. --detector haar does not need it."
+            "`pip install --no-deps retinaface-pytorch==0.0.8` (`uv pip` with uv) in this environment. "
+            "--detector haar does not need it."
         )
         raise WeightsError(msg) from error
     return {
