@@ -118,7 +118,11 @@ def test_strict_dry_run_limit_and_info(run, data, tmp_path, monkeypatch):
         (["train", "--cache", "feats.zarr"], 1, "No cache at 'feats.zarr'; make one with"),
         (["train", "--preset", "best"], 2, "--preset is 'best'; allowed: default, paper, release, smoke"),
         (["train", "--set", "model.tfe=perhaps"], 2, "model.tfe is 'perhaps'; allowed: true, false"),
-        (["train", "--set", "model.nope=1"], 2, "Unknown setting 'model.nope'; there are: model.scene"),
+        (
+            ["train", "--set", "model.nope=1"],
+            2,
+            "Unknown setting 'model.nope'; there are: model.architecture, model.scene",
+        ),
         (["evaluate", "runs/none"], 1, "runs/none"),
         (["cache", "info", "none.zarr"], 1, "No cache at 'none.zarr'"),
         (

@@ -146,5 +146,6 @@ def test_the_packages_import_at_once_and_load_torch_later():
     )
     assert (
         done.stdout.strip()
-        == "False ['evaluate', 'load_run', 'predict', 'predict_stream', 'resume', 'train']"
+        == "False ['ensemble', 'evaluate', 'load_run', 'predict', 'predict_stream', 'resume', 'train', "
+        "'transfer']"
     )

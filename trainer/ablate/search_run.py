@@ -80,7 +80,7 @@ def search(
         cache, spec.spec(spec.title, rows[:1]), folds, num_seeds, None, settings, allow_leak=allow_leak
     )
     seen = _seen_test_clips(cache, spec, first.configs, folds, allow_leak=allow_leak)
-    record = _Record.open(require_writable(out, [SEARCH_FILE]), spec, settings, rows)
+    record = _Record.load(require_writable(out, [SEARCH_FILE]), spec, settings, rows)
     clock = _Clock(observer, record, spec.minutes)
     while record.chosen is None:
         rung, order = len(record.rungs) + 1, record.next_rows(rows)
@@ -199,7 +199,7 @@ class _Record:
     chosen: str | None = None
 
     @classmethod
-    def open(
+    def load(
         cls, folder: OwnDir, spec: SearchSpec, settings: Sequence[str], rows: Sequence[Row]
     ) -> "_Record":
         """Return the record of a directory, a new one without. Raises ConfigError for another search."""
@@ -230,7 +230,7 @@ class _Record:
             raise ConfigError(msg)
         return record
 
-    def write(self) -> None:
+    def store(self) -> None:
         """Store the record."""
         values = {
             "search": self.wanted,
@@ -271,7 +271,7 @@ class _Record:
         self.is_cut_short = len(made.result.outcomes) < made.result.num_wanted
         if has_any and (self.is_cut_short or len(self.rungs) == self.spec.num_rungs):
             self.chosen = self._ranked(order)[0].name
-        self.write()
+        self.store()
 
     def _ranked(self, rows: Sequence[Row]) -> list[Row]:
         """Return the candidates that finished the last rung, the best first."""
@@ -302,13 +302,13 @@ class _Clock:
 
     def on_start(self, num_to_do: int, num_before: int) -> None:
         """Pass it on."""
-        self._record.write()
+        self._record.store()
         self._observer.on_start(num_to_do, num_before)
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Store the time, and pass the outcome on."""
         self._record.seconds = self._before + time.monotonic() - self._began
-        self._record.write()
+        self._record.store()
         self._observer.on_outcome(outcome)
 
     def on_remark(self, text: str) -> None:
