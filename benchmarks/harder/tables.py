@@ -44,8 +44,7 @@ def _rows_table(recorded: dict[str, Any], first: str) -> str:
     seeds = len(next(iter(recorded["rows"].values()))["all"]["seeds"])
     rows = [_heading(f"{first}, {seeds} seeds", "all against `full`")]
     for name, kinds in recorded["rows"].items():
-        spread = kinds["all"]["std"] or 0.0
-        cells = [f"{100 * kinds['all']['mean']:.1f} ± {100 * spread:.1f}"]
+        cells = [f"{100 * kinds['all']['mean']:.1f} ± {100 * kinds['all']['std']:.1f}"]
         cells += [f"{100 * kinds[kind]['mean']:.0f}" for kind in _KINDS[1:]]
         against = recorded["against_full"].get(name)
         cells.append(_difference(against["all"]) if against else "")
