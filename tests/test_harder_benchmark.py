@@ -20,6 +20,15 @@ def test_a_difference_has_students_interval_over_common_seeds():
     assert found["interval"] == pytest.approx([0.2 - half, 0.2 + half])
 
 
+def test_rows_are_compared_on_the_seeds_that_all_have():
+    found = compared({"full": {"all": {0: 0.5, 1: 0.7, 2: 0.9}}, "other": {"all": {1: 0.6, 0: 0.6}}})
+    assert found["rows"]["full"]["all"]["seeds"] == {0: 0.5, 1: 0.7}
+    assert found["rows"]["full"]["all"]["mean"] == pytest.approx(0.6)
+    assert found["against_full"]["other"]["all"]["mean"] == pytest.approx(0.0)
+    with pytest.raises(ValueError, match="1 seeds are common to all rows"):
+        compared({"full": {"all": {0: 0.5}}, "other": {"all": {0: 0.5}}})
+
+
 def test_the_exclusive_ors_are_the_labels_and_their_parts_are_not():
     firsts = {first for first, _ in PAIRS}
     here = [clip for clip in plan_clips(CONFIG) if clip.ambiguous and clip.cues.kind in ("both", "gaze")]

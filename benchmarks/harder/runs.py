@@ -1,7 +1,7 @@
 """Accuracy of the runs of the grid by kind of cue, beside the bounds and the probes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import stats
@@ -17,6 +17,9 @@ from pipeline.process import ExtractConfig
 from pipeline.store.reader import FeatureCache
 from trainer.ablate.load_results import read_sweep
 from trainer.measurement import measure
+
+Accuracies: TypeAlias = dict[str, dict[str, dict[int, float]]]
+"""Row -> kind of cue, ``all`` or ``clear`` -> seed -> accuracy."""
 
 _BASE = "full"
 _CONFIDENCE = 0.95
@@ -53,34 +56,40 @@ def report(work: Path, *, with_grid: bool = True) -> dict[str, Any]:
     return result
 
 
-def compared(runs: dict[str, dict[str, dict[int, float]]]) -> dict[str, Any]:
-    """Return mean, deviation and values of every row and kind, and the difference from the row `full`."""
-    result: dict[str, Any] = {}
-    if runs:
-        result["rows"] = {
-            row: {
-                kind: {
-                    "mean": float(np.mean(list(by_seed.values()))),
-                    "std": float(np.std(list(by_seed.values()), ddof=1)) if len(by_seed) > 1 else None,
-                    "seeds": by_seed,
-                }
-                for kind, by_seed in kinds.items()
-            }
-            for row, kinds in runs.items()
-        }
-        result["against_full"] = {
-            row: {kind: difference(by_seed, runs[_BASE][kind]) for kind, by_seed in kinds.items()}
-            for row, kinds in runs.items()
-            if row != _BASE and _BASE in runs
-        }
-    return result
+def compared(runs: Accuracies) -> dict[str, Any]:
+    """Return mean, deviation and values of every row and kind, and the difference from the row `full`.
+
+    Seeds that some row has not finished are left out. Raises ValueError for fewer than two others.
+    """
+    seeds = sorted(set.intersection(*(set(kinds["all"]) for kinds in runs.values())))
+    if len(seeds) < 2:
+        msg = f"{len(seeds)} seeds are common to all rows; two are needed"
+        raise ValueError(msg)
+    kept = {
+        row: {kind: {seed: by_seed[seed] for seed in seeds} for kind, by_seed in kinds.items()}
+        for row, kinds in runs.items()
+    }
+    return {
+        "rows": {
+            row: {kind: statistics(by_seed) for kind, by_seed in kinds.items()} for row, kinds in kept.items()
+        },
+        "against_full": {
+            row: {kind: difference(by_seed, kept[_BASE][kind]) for kind, by_seed in kinds.items()}
+            for row, kinds in kept.items()
+            if row != _BASE
+        },
+    }
 
 
-def measured_runs(
-    grid: Path, cache_path: Path, planned: dict[str, PlannedClip]
-) -> dict[str, dict[str, dict[int, float]]]:
-    """Return row -> kind of cue (or ``all``, ``clear``) -> seed -> accuracy on the test clips."""
-    found: dict[str, dict[str, dict[int, float]]] = {}
+def statistics(by_seed: dict[int, float]) -> dict[str, Any]:
+    """Return mean, standard deviation over seeds, and the values."""
+    values = list(by_seed.values())
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "seeds": by_seed}
+
+
+def measured_runs(grid: Path, cache_path: Path, planned: dict[str, PlannedClip]) -> Accuracies:
+    """Return the accuracies of the finished runs of a grid on the test clips of its cache."""
+    found: Accuracies = {}
     with FeatureCache.open(cache_path) as cache:
         ids = [str(name) for name in cache.read("clip_id")]
     for run_dir, outcome in read_sweep(grid).outcomes.items():

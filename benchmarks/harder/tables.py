@@ -24,9 +24,10 @@ def harder_tables(recorded: dict[str, Any], about: str) -> str:
         recorded: Content of benchmarks/results/harder.json.
         about: Machine, versions and date.
     """
-    parts = [about, _bounds_table(recorded), _rows_table(recorded, "model")]
+    parts = [about, _bounds_table(recorded)]
     if "ideal" in recorded:
         parts.append(_rows_table(recorded["ideal"], "model on ideal features"))
+    parts.append(_rows_table(recorded, "model on encoder features"))
     return "\n\n".join([*parts, _probes_table(recorded), _notes(recorded)])
 
 
@@ -40,10 +41,10 @@ def _bounds_table(recorded: dict[str, Any]) -> str:
 
 
 def _rows_table(recorded: dict[str, Any], first: str) -> str:
-    rows = [_heading(first, "all against `full`")]
+    seeds = len(next(iter(recorded["rows"].values()))["all"]["seeds"])
+    rows = [_heading(f"{first}, {seeds} seeds", "all against `full`")]
     for name, kinds in recorded["rows"].items():
-        spread = kinds["all"]["std"] or 0.0
-        cells = [f"{100 * kinds['all']['mean']:.1f} ± {100 * spread:.1f}"]
+        cells = [f"{100 * kinds['all']['mean']:.1f} ± {100 * kinds['all']['std']:.1f}"]
         cells += [f"{100 * kinds[kind]['mean']:.0f}" for kind in _KINDS[1:]]
         against = recorded["against_full"].get(name)
         cells.append(_difference(against["all"]) if against else "")
