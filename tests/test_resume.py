@@ -33,7 +33,10 @@ from trainer.run_directory import STATE_FILE, load_info
 from trainer.training_state import LOCK_FILE, PREVIOUS_FILE, StateKeeper, restore_best
 
 EPOCHS = 6
-CONFIG = override(smoke(), [f"schedule.max_epochs={EPOCHS}", "model.dropout=0.2", "data.views=random"])
+CONFIG = override(
+    smoke(),
+    [f"schedule.max_epochs={EPOCHS}", "model.dropout=0.2", "data.views=random", "optim.warmup_steps=2"],
+)
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
