@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline.errors import counted
-from trainer.ablate.comparisons import Comparisons, RowDifference
+from trainer.ablate.comparisons import Comparisons, RowDifference, interval_of
 from trainer.intervals import Interval
 from trainer.pages.document import Table
 from trainer.pages.formatting import NONE
@@ -125,8 +125,7 @@ def _cells(found: Comparisons, one: RowDifference, metric: str, *, has_folds: bo
     cells += [_interval(main.t_interval), _interval(main.bca_interval)]
     if found.clips:
         clips = found.clips.get(one.row)
-        interval = None if clips is None else clips.war_interval if metric == "war" else clips.uar_interval
-        cells.append(_interval(interval))
+        cells.append(_interval(interval_of(clips, metric)))
         if metric == "war":
             cells += [NONE] * 3 if clips is None else [str(clips.won), str(clips.lost), _p(clips.p_value)]
     cells.append(_p(main.p_value))

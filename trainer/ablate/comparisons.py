@@ -207,7 +207,7 @@ def _judged(
             adjusted_p=p_value,
             equivalence_p=equivalence_p,
             verdict=_verdict(
-                one, p_value, equivalence_p, margin, len(judged), _interval_of(clips.get(one.row), metric)
+                one, p_value, equivalence_p, margin, len(judged), interval_of(clips.get(one.row), metric)
             ),
         )
         for one, p_value, equivalence_p in zip(judged, differ, equal, strict=True)
@@ -215,7 +215,8 @@ def _judged(
     return tuple(with_verdict.get(one.row, one) for one in found)
 
 
-def _interval_of(clips: PairedClips | None, metric: str) -> Interval | None:
+def interval_of(clips: PairedClips | None, metric: str) -> Interval | None:
+    """Return the interval over clips of a metric; None without one."""
     if clips is None:
         return None
     return clips.war_interval if metric == "war" else clips.uar_interval
