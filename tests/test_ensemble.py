@@ -107,7 +107,7 @@ def test_runs_that_are_no_ensemble_are_rejected(runs, tmp_path):
     with pytest.raises(ConfigError, match="ensemble needs two runs or more; given: 1"):
         ensemble([one], tmp_path / "out")
     with pytest.raises(ConfigError, match="is given twice; give each run once"):
-        ensemble([one, other, one.parent / "x" / ".." / one.name], tmp_path / "out", device="cpu")
+        ensemble([one, other, one.parent / ".." / one.parent.name / one.name], tmp_path / "out", device="cpu")
     evaluate(one, device="cpu")
     evaluate(other, device="cpu")
     path = other / "predictions.csv"
