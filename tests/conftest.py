@@ -156,7 +156,7 @@ def one_tiny_encoder(no_tsne: None) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.prompts.load_clip_model", lambda _: modest_clip())
+        patch.setattr("trainer.prompts.load_text_encoder", lambda _: modest_clip())
         forget_text_towers()
         yield
     forget_text_towers()

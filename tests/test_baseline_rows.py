@@ -205,7 +205,7 @@ def test_without_a_text_encoder_the_rows_that_need_none_are_measured(path, tmp_p
 
     forget_text_towers()
     zero_shot._features.cache_clear()
-    monkeypatch.setattr("trainer.prompts.load_clip_model", missing)
+    monkeypatch.setattr("trainer.prompts.load_text_encoder", missing)
     result = run(path, tmp_path / "out", num_seeds=1).result
     assert [one.state for one in result.outcomes] == ["finished", "failed", "finished", "failed"]
     assert result.troubles[0].startswith("zero-shot, fold 1, seed 0: FAILED: no weights for")

@@ -10,14 +10,16 @@ import safetensors.torch
 import torch
 from huggingface_hub import constants as hub
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.clip_model import EncoderConfig, files, load_clip_model
+from pipeline.clip_model import EncoderConfig, files, load_clip_model, load_text_encoder
 from pipeline.clip_model.config import is_path
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.fingerprint import sha256_file
 from pipeline.weights import PUBLISHED, WEIGHTS_DIR
 from tests.clip_files import load, load_bare, publish, saved, scripted_archive, state
-from tests.tiny_clip import tiny_clip
+from tests.tiny_clip import tiny_clip, tiny_model
+from trainer.prompts import TextTower
 
 
 @pytest.fixture
@@ -190,3 +192,49 @@ def test_no_tag_looks_like_a_path():
     tags = {tag for name in open_clip.list_models() for tag in list_pretrained_tags_by_model(name)}
     assert len(tags) > 20
     assert not [tag for tag in tags if is_path(tag)]
+
+
+# Loading without drawing, and the text encoder alone
+
+
+class Draws(TorchDispatchMode):
+    """Counts the tensors that are filled with random values."""
+
+    num = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.num += func.overloadpacket in (torch.ops.aten.normal_, torch.ops.aten.uniform_)
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_is_drawn_that_a_file_replaces(tmp_path):
+    path = saved(tmp_path, state())
+    with Draws() as draws:
+        clip = load(path)
+    with Draws() as all_draws:
+        load("random")
+    assert (draws.num, all_draws.num > 20) == (0, True)
+    whole = dict(tiny_clip().model.named_buffers())
+    assert all(torch.equal(value, whole[name]) for name, value in clip.model.named_buffers())
+    assert (clip.visual_sha256, clip.text_sha256) == (tiny_clip().visual_sha256, tiny_clip().text_sha256)
+
+
+def test_the_text_encoder_alone_is_that_of_the_whole_model(tmp_path):
+    path = saved(tmp_path, state())
+    text = load_text_encoder(EncoderConfig(name=tiny_model(), weights=str(path)))
+    assert text.text_sha256 == tiny_clip().text_sha256
+    assert not hasattr(text.model, "visual")
+    one, other = (TextTower(clip, ("sad", "happy"), 3) for clip in (text, tiny_clip()))
+    context = torch.randn(3, one.width, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(one(context), other(context))
+
+
+def test_the_text_encoder_alone_needs_a_file_of_the_whole_model(tmp_path):
+    short = {name: value for name, value in state().items() if name != "visual.conv1.weight"}
+    with pytest.raises(WeightsError, match="1 of its .* are missing, such as visual.conv1.weight"):
+        load_text_encoder(EncoderConfig(name=tiny_model(), weights=str(saved(tmp_path, short))))
+
+
+def test_an_untrained_text_encoder_is_that_of_the_untrained_model():
+    config = EncoderConfig(name=tiny_model(), weights="random", seed=3)
+    assert load_text_encoder(config).text_sha256 == load_clip_model(config).text_sha256

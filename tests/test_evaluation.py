@@ -70,7 +70,9 @@ def test_validation_split_gives_the_numbers_that_training_chose_by(run):
 
 
 def test_no_text_tower_is_needed(run, monkeypatch):
-    monkeypatch.setattr("trainer.prompts.load_clip_model", lambda _: pytest.fail("the text tower was loaded"))
+    monkeypatch.setattr(
+        "trainer.prompts.load_text_encoder", lambda _: pytest.fail("the text tower was loaded")
+    )
     assert evaluate(run[1].run_dir, device="cpu").metrics.num_clips == 16
 
 

@@ -168,7 +168,7 @@ def test_the_next_run_of_a_grid_gets_the_same_tower(monkeypatch):
     first = load_text_tower(tiny_meta(), ours, cpu)
     loads = []
     monkeypatch.setattr(
-        "trainer.prompts.load_clip_model", lambda encoder: loads.append(encoder) or modest_clip()
+        "trainer.prompts.load_text_encoder", lambda encoder: loads.append(encoder) or modest_clip()
     )
     assert load_text_tower(tiny_meta(), PromptConfig(length=M, init_std=0.5), cpu) is first
     assert not loads

@@ -124,8 +124,7 @@ class EarlyFusion(nn.Module):
             Both streams, in their own shapes.
         """
         if self.over == "time":
-            face_BTF = self.over_time(face_BTF) if in_view_BT is None else self._over(face_BTF, in_view_BT)
-            return face_BTF, None if scene_BTF is None else self.over_time(scene_BTF)
+            return self._over_time_of_both(face_BTF, scene_BTF, in_view_BT)
         streams = [face_BTF] if scene_BTF is None else [face_BTF.expand_as(scene_BTF), scene_BTF]
         types = torch.stack(streams, dim=2)
         fused = types + self.lstm(types.flatten(0, 1))[0].unflatten(0, types.shape[:2])
@@ -141,13 +140,25 @@ class EarlyFusion(nn.Module):
         hidden: torch.Tensor = self.lstm(x_BTF)[0]
         return x_BTF + hidden
 
-    def _over(self, x_BTF: torch.Tensor, kept_BT: torch.Tensor) -> torch.Tensor:
-        """Return the stream fused over the kept frames, in their order; other frames follow them."""
-        after_BT = kept_BT.sum(dim=1, keepdim=True) + (~kept_BT).cumsum(dim=1)
-        place_BT = torch.where(kept_BT, kept_BT.cumsum(dim=1), after_BT) - 1
-        place_BTF = place_BT[..., None].expand_as(x_BTF)
-        hidden: torch.Tensor = self.lstm(torch.zeros_like(x_BTF).scatter(1, place_BTF, x_BTF))[0]
-        return x_BTF + hidden.gather(1, place_BTF)
+    def _over_time_of_both(
+        self, face_BTF: torch.Tensor, scene_BTF: torch.Tensor | None, in_view_BT: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Fuse both streams in one pass of the LSTM, whose weights are read once for each frame.
+
+        The face's frames in view come first, in their order, and go back to their places afterwards.
+        """
+        x_BTF, place_BTF = face_BTF, None
+        if in_view_BT is not None:
+            after_BT = in_view_BT.sum(dim=1, keepdim=True) + (~in_view_BT).cumsum(dim=1)
+            place_BT = torch.where(in_view_BT, in_view_BT.cumsum(dim=1), after_BT) - 1
+            place_BTF = place_BT[..., None].expand_as(face_BTF)
+            x_BTF = torch.zeros_like(face_BTF).scatter(1, place_BTF, face_BTF)
+        streams = [x_BTF] if scene_BTF is None else [x_BTF, scene_BTF]
+        hidden: torch.Tensor = self.lstm(torch.cat(streams))[0]
+        of_face, of_scene = hidden[: x_BTF.shape[0]], hidden[x_BTF.shape[0] :]
+        if place_BTF is not None:
+            of_face = of_face.gather(1, place_BTF)
+        return face_BTF + of_face, None if scene_BTF is None else scene_BTF + of_scene
 
 
 class EncoderBlock(nn.Module):

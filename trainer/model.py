@@ -148,15 +148,18 @@ class OusModel(VideoModel):
             stream: `scene_stream` of the batch, to use it again for the same scenes; None to compute it.
         """
         with model_autocast(self.precision, batch.face_BTF.device):
-            stream = self._scene_stream(batch) if stream is None else stream
-            face_BTF, scene_BTF = self._early_fused(batch, stream.scene_BTF)
+            if stream is None:  # faces and scenes then run through the LSTM together
+                v_pol_BF, polarity_logits_BP = self._polarity(batch)
+                face_BTF, scene_BTF = self._early_fused(batch, None)
+            else:
+                v_pol_BF, polarity_logits_BP = stream.polarity_BF, stream.polarity_logits_BP
+                face_BTF, scene_BTF = self._early_fused(batch, stream.scene_BTF)
             face_BTF = self.frame_encoder(face_BTF, batch.face_valid_BT)
             encoded_BF = masked_mean(face_BTF, batch.face_valid_BT)
             face_BF = self.align_face(encoded_BF)
             scene_BF = None
             if scene_BTF is not None and self.align_scene is not None:
                 scene_BF = self.align_scene(masked_mean(scene_BTF, batch.valid_BT))
-            v_pol_BF, polarity_logits_BP = stream.polarity_BF, stream.polarity_logits_BP
             if self.fusion is None:
                 pooled = [x for x in (face_BF, scene_BF, v_pol_BF) if x is not None]
                 rows = max(x.shape[0] for x in pooled)

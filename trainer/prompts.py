@@ -12,12 +12,13 @@ F embedding width.
 
 from copy import deepcopy
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from pipeline.clip_model import EncoderConfig, LoadedClip, encoder_of, load_clip_model
+from pipeline.clip_model import EncoderConfig, LoadedText, encoder_of, load_text_encoder
 from pipeline.errors import ConfigError, WeightsError
 from pipeline.store.meta import CacheMeta
 from trainer.config import PromptConfig
@@ -34,7 +35,7 @@ class TextTower(nn.Module):
     slower if its weights are frozen, and slower still in bfloat16.
     """
 
-    def __init__(self, clip: LoadedClip, class_names: tuple[str, ...], num_context: int) -> None:
+    def __init__(self, clip: LoadedText, class_names: tuple[str, ...], num_context: int) -> None:
         """Copy the text encoder of a model.
 
         Args:
@@ -69,6 +70,7 @@ class TextTower(nn.Module):
         name_CEW = embedded_CXW[:, 1 : 1 + num_positions - num_before]
         self.name_CEW = nn.Buffer(name_CEW + position_W[num_before:num_positions])
         self.eot_C = nn.Buffer(eot_C - num_before)
+        self.end_C = nn.Buffer(self.eot_C + name_CEW.shape[1] * torch.arange(len(eot_C), device=device))
         self.visible_EZ = nn.Buffer(_visible(num_before, num_positions))
         self.blocks = deepcopy(model.transformer.resblocks)
         self.norm = deepcopy(model.ln_final)
@@ -81,12 +83,11 @@ class TextTower(nn.Module):
         start_K1W = self.start_1W.expand(len(context_KMW), -1, -1)
         before_KAW = torch.cat([start_K1W, context_KMW.to(start_K1W.dtype)], dim=1) + self.position_AW
         x_YW = torch.cat([before_KAW.flatten(0, 1), self.name_CEW.flatten(0, 1)])
-        for block in self.blocks:
+        *first, last = self.blocks
+        for block in first:
             x_YW = x_YW + block.ls_1(self._attention(block.attn, block.ln_1(x_YW), len(context_KMW)))
             x_YW = x_YW + block.ls_2(block.mlp(block.ln_2(x_YW)))
-        name_CEW = x_YW[before_KAW.shape[:2].numel() :].view_as(self.name_CEW)
-        end_CW = self.norm(name_CEW[torch.arange(len(self.eot_C), device=x_YW.device), self.eot_C])
-        features_CF = end_CW @ self.projection_WF
+        features_CF = self.norm(self._ends(last, x_YW, len(context_KMW))) @ self.projection_WF
         return functional.normalize(
             features_CF.to(torch.promote_types(features_CF.dtype, torch.float32)), dim=-1
         )
@@ -94,24 +95,16 @@ class TextTower(nn.Module):
     def _attention(self, attention: nn.MultiheadAttention, x_YW: torch.Tensor, contexts: int) -> torch.Tensor:
         """Compute causal attention of each prompt. Tokens ahead of the name do not depend on the name."""
         qkv_Y3W = functional.linear(x_YW, attention.in_proj_weight, attention.in_proj_bias)
-        num_classes, num_before = len(self.name_CEW), contexts * len(self.position_AW)
-
-        def heads(part_YW: torch.Tensor, prompts: int) -> torch.Tensor:
-            return part_YW.view(prompts, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
-
-        query_KHAI, key_KHAI, value_KHAI = (
-            heads(part_YW, contexts) for part_YW in qkv_Y3W[:num_before].chunk(3, dim=-1)
-        )
-        query_CHEI, key_CHEI, value_CHEI = (
-            heads(part_YW, num_classes) for part_YW in qkv_Y3W[num_before:].chunk(3, dim=-1)
-        )
+        num_before = contexts * len(self.position_AW)
+        query_KHAI, key_KHAI, value_KHAI = _heads(attention, qkv_Y3W[:num_before], 3, contexts)
+        query_CHEI, key_CHEI, value_CHEI = _heads(attention, qkv_Y3W[num_before:], 3, len(self.name_CEW))
         before_KHAI = functional.scaled_dot_product_attention(
             query_KHAI, key_KHAI, value_KHAI, is_causal=True
         )
         name_CHEI = functional.scaled_dot_product_attention(
             query_CHEI,
-            torch.cat([key_KHAI.expand(num_classes, -1, -1, -1), key_CHEI], dim=2),
-            torch.cat([value_KHAI.expand(num_classes, -1, -1, -1), value_CHEI], dim=2),
+            _after(key_KHAI, key_CHEI),
+            _after(value_KHAI, value_CHEI),
             attn_mask=self.visible_EZ,
         )
         attended_YW = torch.cat(
@@ -119,6 +112,27 @@ class TextTower(nn.Module):
         )
         out_YW: torch.Tensor = attention.out_proj(attended_YW)
         return out_YW
+
+    def _ends(self, block: Any, x_YW: torch.Tensor, contexts: int) -> torch.Tensor:
+        """Compute the last block at each prompt's EOT [C, W]. Other tokens are only keys and values there."""
+        attention, y_YW = block.attn, block.ln_1(x_YW)
+        weight, bias, width = attention.in_proj_weight, attention.in_proj_bias, self.width
+        num_before = contexts * len(self.position_AW)
+        query_CW = functional.linear(y_YW[num_before:][self.end_C], weight[:width], bias[:width])
+        key_value = functional.linear(y_YW, weight[width:], bias[width:])
+        key_KHAI, value_KHAI = _heads(attention, key_value[:num_before], 2, contexts)
+        key_CHEI, value_CHEI = _heads(attention, key_value[num_before:], 2, len(self.end_C))
+        (query_CH1I,) = _heads(attention, query_CW, 1, len(self.end_C))
+        attended_CH1I = functional.scaled_dot_product_attention(
+            query_CH1I,
+            _after(key_KHAI, key_CHEI),
+            _after(value_KHAI, value_CHEI),
+            attn_mask=self.visible_EZ[self.eot_C][:, None, None],
+        )
+        x_CW = x_YW[num_before:][self.end_C]
+        x_CW = x_CW + block.ls_1(attention.out_proj(attended_CH1I.flatten(1)))
+        out_CW: torch.Tensor = x_CW + block.ls_2(block.mlp(block.ln_2(x_CW)))
+        return out_CW
 
 
 class ClassPrompts(nn.Module):
@@ -164,13 +178,13 @@ def _tower(
     device: torch.device,
     dtype: torch.dtype,
 ) -> TextTower:
-    clip = load_checked_clip(encoder, text_sha256)
+    clip = load_checked_text(encoder, text_sha256)
     return TextTower(clip, class_names, num_context).to(device=device, dtype=dtype)
 
 
-def load_checked_clip(encoder: EncoderConfig, text_sha256: str) -> LoadedClip:
-    """Return a CLIP model. Raises WeightsError unless its text encoder is that of a cache, by its hash."""
-    clip = load_clip_model(encoder)
+def load_checked_text(encoder: EncoderConfig, text_sha256: str) -> LoadedText:
+    """Return a text encoder. Raises WeightsError unless it is that of a cache, by its hash."""
+    clip = load_text_encoder(encoder)
     if clip.text_sha256 != text_sha256:
         msg = (
             f"The text encoder of {encoder.name} with weights '{encoder.weights}' has sha256 "
@@ -184,6 +198,21 @@ def load_checked_clip(encoder: EncoderConfig, text_sha256: str) -> LoadedClip:
 def forget_text_towers() -> None:
     """Free the text encoders that are kept."""
     _tower.cache_clear()
+
+
+def _heads(
+    attention: nn.MultiheadAttention, joined_YX: torch.Tensor, num_parts: int, prompts: int
+) -> list[torch.Tensor]:
+    """Split queries, keys and values that are side by side into parts [prompts, H, positions, I]."""
+    return [
+        part_YW.view(prompts, -1, attention.num_heads, attention.head_dim).transpose(1, 2)
+        for part_YW in joined_YX.chunk(num_parts, dim=-1)
+    ]
+
+
+def _after(before_KHAI: torch.Tensor, name_CHEI: torch.Tensor) -> torch.Tensor:
+    """Return keys or values of whole prompts [C, H, Z, I]."""
+    return torch.cat([before_KHAI.expand(len(name_CHEI), -1, -1, -1), name_CHEI], dim=2)
 
 
 def _projection(projection: nn.Linear | torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,13 @@ from pipeline.clip_model.conventions import CLIP_MEAN, CLIP_STD
 from pipeline.clip_model.files import find as find_weights
 from pipeline.clip_model.files import is_here
 from pipeline.clip_model.fused_visual import fused_visual_tower
-from pipeline.clip_model.model import LoadedClip, load_clip_model, sha256_tensors
+from pipeline.clip_model.model import (
+    LoadedClip,
+    LoadedText,
+    load_clip_model,
+    load_text_encoder,
+    sha256_tensors,
+)
 from pipeline.clip_model.shape import EncoderShape, shape_of
 
 __all__ = [
@@ -32,12 +38,14 @@ __all__ = [
     "EncoderConfig",
     "EncoderShape",
     "LoadedClip",
+    "LoadedText",
     "MadeFeatures",
     "encoder_of",
     "find_weights",
     "is_here",
     "fused_visual_tower",
     "load_clip_model",
+    "load_text_encoder",
     "sha256_tensors",
     "shape_of",
 ]

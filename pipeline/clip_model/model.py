@@ -3,12 +3,13 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from pipeline.clip_model import files, tensors
 from pipeline.clip_model.config import EncoderConfig
@@ -21,23 +22,49 @@ from pipeline.clip_model.conventions import (
 )
 from pipeline.store.meta import RANDOM_WEIGHTS
 
+_VISUAL = "visual."
+_INITIALISERS = frozenset(
+    {"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_"}
+)
+
 
 @dataclass(frozen=True, kw_only=True)
-class LoadedClip:
-    """CLIP model in evaluation mode: float32, frozen, on the CPU.
+class LoadedText:
+    """Text encoder of a CLIP model in evaluation mode: float32, frozen, on the CPU.
 
     Attributes:
         config: Model and weights.
-        model: open_clip's module.
-        visual_sha256: Hash of the image encoder's values, independent of the file.
-        text_sha256: Hash of the text encoder's values.
-        conventions: Training conventions.
+        model: open_clip's module, perhaps without its image encoder.
+        text_sha256: Hash of the text encoder's values, independent of the file.
     """
 
     config: EncoderConfig
     model: Any
-    visual_sha256: str
     text_sha256: str
+
+    def tokenize(self, texts: list[str]) -> torch.Tensor:
+        """Return token numbers [C, context length] of C texts, zero-padded after the end token."""
+        return self._tokenizer(texts)
+
+    @cached_property
+    def _tokenizer(self) -> Callable[[list[str]], torch.Tensor]:
+        """The model's tokenizer, which takes a tenth of a second to build."""
+        import open_clip
+
+        tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.get_tokenizer(self.config.name)
+        return tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedClip(LoadedText):
+    """CLIP model in evaluation mode: float32, frozen, on the CPU.
+
+    Attributes:
+        visual_sha256: Hash of the image encoder's values, independent of the file.
+        conventions: Training conventions.
+    """
+
+    visual_sha256: str
     conventions: Conventions
 
     @property
@@ -71,18 +98,6 @@ class LoadedClip:
         rows, columns = self.model.visual.grid_size
         return int(rows * columns)
 
-    def tokenize(self, texts: list[str]) -> torch.Tensor:
-        """Return token numbers [C, context length] of C texts, zero-padded after the end token."""
-        return self._tokenizer(texts)
-
-    @cached_property
-    def _tokenizer(self) -> Callable[[list[str]], torch.Tensor]:
-        """The model's tokenizer, which takes a tenth of a second to build."""
-        import open_clip
-
-        tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.get_tokenizer(self.config.name)
-        return tokenizer
-
 
 def load_clip_model(config: EncoderConfig) -> LoadedClip:
     """Load the model.
@@ -94,27 +109,70 @@ def load_clip_model(config: EncoderConfig) -> LoadedClip:
         WeightsError: The weights are not available or do not fit the model.
         ConfigError: The tag is not one of this model, or the weights were trained with another activation.
     """
-    import open_clip
-
-    read = None
-    if config.weights != RANDOM_WEIGHTS:
-        read = tensors.read_tensors(files.find(config), config.name)
+    read = _tensors_of(config)
     conventions = _conventions(config, read)
-    with _quiet_open_clip(), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)  # only the CPU's; torch.manual_seed seeds GPUs too
-        model = open_clip.create_model(config.name, pretrained=None, precision="fp32", device="cpu")
-    if read is not None:
-        tensors.fill(model, read, config.name)
-    model.eval().requires_grad_(False)
-    visual = {k: v for k, v in model.state_dict().items() if k.startswith("visual.")}
-    text = {k: v for k, v in model.state_dict().items() if not k.startswith("visual.")}
+    model = _build(config, read)
+    values = model.state_dict()
     return LoadedClip(
         config=config,
         model=model,
-        visual_sha256=sha256_tensors(visual),
-        text_sha256=sha256_tensors(text),
+        visual_sha256=sha256_tensors({k: v for k, v in values.items() if k.startswith(_VISUAL)}),
+        text_sha256=sha256_tensors({k: v for k, v in values.items() if not k.startswith(_VISUAL)}),
         conventions=conventions,
     )
+
+
+def load_text_encoder(config: EncoderConfig) -> LoadedText:
+    """Load the text encoder of the model, which is a quarter of ViT-L/14, without its image encoder.
+
+    The values of an untrained text encoder follow those of the image encoder, so that all of them are drawn.
+
+    Raises WeightsError and ConfigError as `load_clip_model`.
+    """
+    read = _tensors_of(config)
+    if read is None:
+        return load_clip_model(config)
+    model = _build(config, read, without=_VISUAL)
+    return LoadedText(config=config, model=model, text_sha256=sha256_tensors(model.state_dict()))
+
+
+def _tensors_of(config: EncoderConfig) -> tensors.NamedTensors | None:
+    """Return the tensors of the weights; None for random weights."""
+    if config.weights == RANDOM_WEIGHTS:
+        return None
+    return tensors.read_tensors(files.find(config), config.name)
+
+
+def _build(config: EncoderConfig, read: tensors.NamedTensors | None, without: str = "") -> Any:
+    """Return open_clip's module with the tensors of a file, or with random values.
+
+    `without` is the prefix of a part that is left out, after a check that the file has it.
+    """
+    import open_clip
+
+    with _quiet_open_clip(), torch.random.fork_rng(devices=[]), ExitStack() as stack:
+        torch.default_generator.manual_seed(config.seed)  # only the CPU's; torch.manual_seed seeds GPUs too
+        if read is not None:
+            stack.enter_context(_Uninitialised())
+        model = open_clip.create_model(config.name, pretrained=None, precision="fp32", device="cpu")
+    if read is not None:
+        tensors.fill(model, read, config.name, without)
+    return model.eval().requires_grad_(False)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Context in which layers are built without random values, because a file replaces all of them.
+
+    Drawing the values of ViT-L/14 takes several seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _INITIALISERS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _conventions(config: EncoderConfig, read: tensors.NamedTensors | None) -> Conventions:
@@ -129,9 +187,9 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     """Return a hash of names, shapes and float32 values, independent of the file."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        value = tensors[name].detach().to("cpu", torch.float32).contiguous()
+        value = tensors[name].detach().to("cpu", torch.float32)
         digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
+        digest.update(value.reshape(-1).numpy().data)
     return digest.hexdigest()
 
 

@@ -81,13 +81,14 @@ def read_tensors(path: Path, name: str) -> NamedTensors:
     )
 
 
-def fill(model: Any, read: NamedTensors, name: str) -> None:
+def fill(model: Any, read: NamedTensors, name: str, without: str = "") -> None:
     """Load tensors into a model. All names and shapes must match.
 
     Args:
         model: open_clip's module.
         read: The tensors.
         name: Name of the model, for messages.
+        without: Prefix of the tensors of a part of the model, such as "visual.", which is then removed.
 
     Raises:
         WeightsError: The tensors are of another model, or have values that no trained weights have.
@@ -104,6 +105,9 @@ def fill(model: Any, read: NamedTensors, name: str) -> None:
         raise WeightsError(msg)
     if read.untrained:
         raise WeightsError(read.untrained)
+    if without:
+        delattr(model, without.removesuffix("."))
+        state = {key: value for key, value in state.items() if not key.startswith(without)}
     model.load_state_dict(state, strict=True)
 
 

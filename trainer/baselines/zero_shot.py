@@ -13,7 +13,7 @@ from torch.nn import functional
 from pipeline.clip_model import EncoderConfig, encoder_of
 from pipeline.errors import ConfigError
 from pipeline.store.meta import CacheMeta
-from trainer.prompts import TextTower, load_checked_clip
+from trainer.prompts import TextTower, load_checked_text
 
 _TEXTS_KEPT = 4
 
@@ -42,7 +42,7 @@ def text_features(
 
 @lru_cache(maxsize=_TEXTS_KEPT)
 def _features(encoder: EncoderConfig, text_sha256: str, texts: tuple[str, ...]) -> torch.Tensor:
-    clip = load_checked_clip(encoder, text_sha256)
+    clip = load_checked_text(encoder, text_sha256)
     end_C = clip.tokenize(list(texts)).argmax(dim=1)
     available = clip.model.positional_embedding.shape[0]
     if int(end_C.max()) == available - 1:  # the tokenizer cuts longer texts
