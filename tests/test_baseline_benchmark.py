@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.baselines import described, measured_row
-from benchmarks.page import baselines_table
+from benchmarks.tables.results import baselines_table
 from tests.tiny_grid import outcome, quick_request, stored
 from trainer.ablate.load_results import read_sweep
 

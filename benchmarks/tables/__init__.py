@@ -1,0 +1,10 @@
+"""JSON files of benchmarks/results -> tables of pages in docs; `benchmarks.page` writes them.
+
+``cells``        parts that tables share
+``performance``  goals of `bench`, text encoder, epochs, sweeps, sizes of detection
+``gpu``          steps of a GPU
+``prediction``   `predict`
+``tracks``       tracks and cuts
+``results``      findings, baselines, long tail, votes, combined cues
+``statistics``   coverage and false verdicts
+"""
