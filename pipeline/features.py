@@ -23,6 +23,7 @@ from pipeline.types import NUM_EARLY_BLOCKS
 from pipeline.versions import VERSIONS
 
 GRID_SIDE = 4
+LARGEST_HALF = torch.finfo(torch.float16).max
 _TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -52,18 +53,21 @@ class FeatureConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """Encoder output of N images, float32 on the CPU.
+    """Encoder output of N images, on the CPU, in float16 unless the encoder rounds to another type.
 
     Attributes:
         embedding_NF: Projected, not normalised.
         early_N43D: CLS, patch mean and patch standard deviation of the first four transformer blocks; None
             if they were not requested.
         tokens_NJD: Kept tokens of the last block, after ln_post; None with ``tokens=cls``.
+        largest_N3: Largest absolute value of each of these arrays before rounding, float32; 0 for None. A
+            value beyond `LARGEST_HALF` is infinite in float16.
     """
 
     embedding_NF: torch.Tensor
     early_N43D: torch.Tensor | None
     tokens_NJD: torch.Tensor | None
+    largest_N3: torch.Tensor
 
     def rows(self, start: int, end: int) -> "Encoded":
         """Return the output of images `start` to `end`, the end excluded."""
@@ -71,6 +75,7 @@ class Encoded:
             embedding_NF=self.embedding_NF[start:end],
             early_N43D=None if self.early_N43D is None else self.early_N43D[start:end],
             tokens_NJD=None if self.tokens_NJD is None else self.tokens_NJD[start:end],
+            largest_N3=self.largest_N3[start:end],
         )
 
 
@@ -121,6 +126,8 @@ class Encoder:
         device: The device that computes.
         device_lock: Lock that is held while a batch is queued on the device, for threads that share
             the device; None for a lock of its own.
+        rounded: Type of the features: float16 as in a cache, or float32 for comparisons. They are rounded on
+            the device, so that half as many bytes are copied from it.
 
     Raises:
         ConfigError: The model has fewer blocks than the early ones, or the settings do not fit it.
@@ -132,7 +139,9 @@ class Encoder:
         config: FeatureConfig,
         device: torch.device,
         device_lock: DeviceLock | None = None,
+        rounded: torch.dtype = torch.float16,
     ) -> None:
+        self._rounded = rounded
         self.precision = resolve_precision(config.precision, device)
         self.num_tokens = num_kept_tokens(config.tokens, clip.num_patches)
         self._tokens = config.tokens
@@ -173,20 +182,29 @@ class Encoder:
             torch.OutOfMemoryError: A single image does not fit into the device's memory.
         """
         parts = []
-        for part in self._batches.run(pictures_N3SS, lambda batch: self._encode_batch(batch, early=early)):
+        for part in self._batches.run(pictures_N3SS, lambda batch: self._rounded_batch(batch, early=early)):
             parts.append(part)
             if on_batch is not None:
                 on_batch(len(part[0]))
         self._batches.wait()
         columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+        largest_N3 = torch.zeros(len(columns[0]), 3)
+        largest_N3[:, [True, early, self.num_tokens > 0]] = columns[-1]
         return Encoded(
             embedding_NF=columns[0],
             early_N43D=columns[1] if early else None,
-            tokens_NJD=columns[-1] if self.num_tokens else None,
+            tokens_NJD=columns[-2] if self.num_tokens else None,
+            largest_N3=largest_N3,
         )
 
+    def _rounded_batch(self, batch_N3SS: torch.Tensor, *, early: bool) -> list[torch.Tensor]:
+        """Return the results of `_encode_batch`, rounded, and their largest absolute values by image."""
+        results = self._encode_batch(batch_N3SS, early=early)
+        largest = torch.stack([value.flatten(1).abs().amax(dim=1) for value in results], dim=1)
+        return [*(value.to(self._rounded) for value in results), largest]
+
     def _encode_batch(self, batch_N3SS: torch.Tensor, *, early: bool) -> list[torch.Tensor]:
-        """Return the embedding, then early statistics and kept tokens if they are requested."""
+        """Return the embedding, then early statistics and kept tokens if they are requested, in float32."""
         x = ((batch_N3SS.float() / 255 - self._mean) / self._std).to(self._dtype)
         last = self._num_blocks - 1
         indices = [*range(NUM_EARLY_BLOCKS if early else 0), *([last] if self.num_tokens else [])]

@@ -6,6 +6,7 @@ Pure functions of tensors, on the device of the frames.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -84,7 +85,7 @@ def make_streams(
     """
     frames_U3HW = frames_UHWC.permute(0, 3, 1, 2)
     _, _, height, width = frames_U3HW.shape
-    fill = torch.tensor(fill_rgb, dtype=torch.uint8, device=frames_U3HW.device)
+    fill = fill_on(frames_U3HW.device, fill_rgb)
     if crops:
         sources = [crop.permute(2, 0, 1) for crop in crops]
         faces = [
@@ -209,6 +210,13 @@ def fill_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
     """
     red, green, blue = (round(255 * channel) for channel in mean)
     return red, green, blue
+
+
+@lru_cache
+def fill_on(device: torch.device, fill_rgb: tuple[int, int, int]) -> torch.Tensor:
+    """Return the fill colour on a device, uint8 [3]; copied once: a copy waits for the GPU's queue."""
+    with torch.inference_mode(False):  # an inference tensor could not be used outside of this mode
+        return torch.tensor(fill_rgb, dtype=torch.uint8, device=device)
 
 
 def _face_squares(track: FaceTrack, margin: float, height: int, width: int) -> list[tuple[int, int, int]]:

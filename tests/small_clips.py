@@ -31,7 +31,7 @@ def write_video(path: Path, num_frames: int = 9, seed: int = 0) -> None:
     blocks = np.random.default_rng(seed).integers(0, 255, (HEIGHT // 16, WIDTH // 16, 3), dtype=np.uint8)
     picture = blocks.repeat(16, axis=0).repeat(16, axis=1)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10, options={"qp": "10"})
+        stream = container.add_stream("libx264", rate=10, options={"qp": "10", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(num_frames):
             rgb = np.ascontiguousarray(np.roll(picture, 5 * number, axis=1))

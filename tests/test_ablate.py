@@ -341,7 +341,7 @@ def test_more_gpus_than_there_are_are_refused(path, tmp_path):
 
 def test_workers_are_as_many_as_cores_runs_and_memory_allow(monkeypatch):
     monkeypatch.setattr("trainer.ablate.executors.available_cores", lambda: list(range(8)))
-    monkeypatch.setattr("trainer.ablate.executors._available_bytes", lambda: 40e9)
+    monkeypatch.setattr("trainer.ablate.executors.available_bytes", lambda: 40e9)
     assert workers_that_pay(num_runs=100, feature_bytes=int(1e9)) == 8
     assert workers_that_pay(num_runs=3, feature_bytes=int(1e9)) == 3
     assert workers_that_pay(num_runs=100, feature_bytes=int(10e9)) == 3

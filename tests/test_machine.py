@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import ConfigError
 from pipeline.executor.machine import (
+    available_bytes,
     available_cores,
     decoders_for,
     keep_memory,
@@ -134,8 +135,20 @@ def test_an_older_glibc_maps_nothing_by_itself(monkeypatch):
     keep_memory()
 
 
-def test_decoders_follow_the_cores():
-    assert decoders_for(torch.device("cuda"), 16) == 8
-    assert decoders_for(torch.device("cuda"), 1) == 1
+@pytest.mark.parametrize(
+    ("free", "cores", "expected"),
+    [(64e9, 16, 15), (64e9, 1, 1), (7e9, 64, 10), (1e8, 64, 1)],
+)
+def test_decoders_beside_a_gpu_follow_cores_and_memory(free, cores, expected, monkeypatch):
+    monkeypatch.setattr("pipeline.executor.machine.available_bytes", lambda: free)
+    assert decoders_for(torch.device("cuda"), cores) == expected
+
+
+def test_available_memory_is_that_of_the_system():
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0.001 * total < available_bytes() <= total
+
+
+def test_decoders_beside_a_cpu_follow_the_cores():
     assert decoders_for(torch.device("cpu"), 64) == 2
     assert decoders_for(torch.device("cpu"), 1) == 1

@@ -121,9 +121,9 @@ def test_a_value_beyond_float16_fails_its_clip_alone(index, monkeypatch):
         encoded = encode(pictures, early=early, on_batch=on_batch)
         if not early:
             return encoded
-        statistics = encoded.early_N43D.clone()
-        statistics[0, 2, 0, 7] = 7e4
-        return dataclasses.replace(encoded, early_N43D=statistics)
+        largest = encoded.largest_N3.clone()
+        largest[0, 1] = 7e4
+        return dataclasses.replace(encoded, largest_N3=largest)
 
     monkeypatch.setattr(models.encoder, "encode", too_large)
     good = [clip for clip in index.clips if "good" in clip.clip_id]

@@ -15,6 +15,9 @@ FLOOR = 20
 WIDTH, HEIGHT = 64, 48
 RATE = 10
 
+THREADS = {"threads": "3"}
+"""Of encoders, whose output otherwise depends on the number of cores; recorded values are of 3."""
+
 
 def grey(number: int) -> int:
     """The grey level of a frame; 0 to 50 stay apart after lossy coding."""
@@ -50,7 +53,7 @@ def write_video(
     pictures = list(pictures)
     flags = {"movflags": "faststart"} if index_first else {}
     with av.open(str(path), "w", format=container, options=flags) as file:
-        stream = file.add_stream(codec, rate=RATE, options=options or {})
+        stream = file.add_stream(codec, rate=RATE, options=THREADS | (options or {}))
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = pix_fmt
         stream.codec_context.gop_size = key_every
@@ -185,7 +188,7 @@ def write_two_videos(path: Path, dispositions: tuple[int, int]) -> Path:
         for height, width, disposition in zip(
             (HEIGHT, HEIGHT // 2), (WIDTH, WIDTH // 2), dispositions, strict=True
         ):
-            stream = file.add_stream("libx264", rate=RATE)
+            stream = file.add_stream("libx264", rate=RATE, options=THREADS)
             stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
             stream.disposition = av.stream.Disposition(disposition)
             streams.append(stream)

@@ -33,7 +33,7 @@ def run(context: Context) -> None:
     images = torch.cat([torch.cat([item.streams.face_U3SS, item.streams.scene_U3SS]) for item in here])
     images = images[: context.size(_BATCH, 4)]
     config = FeatureConfig(precision="fp32", batch_pictures=_BATCH_ON_CPU)
-    expected = Encoder(clip, config, _CPU).encode(images, early=True)
+    expected = Encoder(clip, config, _CPU, rounded=torch.float32).encode(images, early=True)
     for precision in ("fp32", "fp16", "bf16") if context.is_cuda else ("fp32",):
         found: dict[str, Any] = {}
 
@@ -90,7 +90,7 @@ def _feature_differences(
 ) -> Mapping[str, Any]:
     """Return the differences of the device's features in a precision from the CPU's in float32."""
     config = FeatureConfig(precision=precision, batch_pictures=_BATCH)
-    found = Encoder(clip, config, context.device).encode(images, early=True)
+    found = Encoder(clip, config, context.device, rounded=torch.float32).encode(images, early=True)
     assert found.early_N43D is not None
     assert expected.early_N43D is not None
     return {

@@ -26,8 +26,13 @@ class _CountingEncoder:
 
     def encode(self, images: torch.Tensor, *, early: bool, on_batch: object) -> Encoded:
         """Return zeros."""
-        early_N43D = torch.zeros(len(images), 4, 3, 1) if early else None
-        return Encoded(embedding_NF=torch.zeros(len(images), 1), early_N43D=early_N43D, tokens_NJD=None)
+        num = len(images)
+        return Encoded(
+            embedding_NF=torch.zeros(num, 1).half(),
+            early_N43D=torch.zeros(num, 4, 3, 1).half() if early else None,
+            tokens_NJD=None,
+            largest_N3=torch.zeros(num, 3),
+        )
 
 
 def measure_sharing(video: Path) -> dict[str, Any]:

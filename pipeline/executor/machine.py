@@ -3,6 +3,7 @@
 import ctypes
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import torch
@@ -15,7 +16,9 @@ _KEPT_BYTES = 2**31 - 1
 """Free memory at the heap's end that is kept: the largest value for mallopt."""
 _OWN_MAPPING_BYTES = 1 << 28
 """Larger than any array of a batch or a step. Even larger arrays are returned to the system when freed."""
-_MOST_DECODERS_BESIDE_GPU, _MOST_DECODERS_BESIDE_CPU = 8, 2
+_MOST_DECODERS_BESIDE_CPU = 2
+_DECODER_BYTES, _DECODERS_SHARE = 350_000_000, 0.5
+"""Memory of a decoding process and its next clip, of 16 frames of 1080p, and their share of the free memory."""
 
 
 def visible_gpus() -> list[str]:
@@ -81,7 +84,19 @@ def keep_memory() -> None:
 
 
 def decoders_for(device: torch.device, num_cores: int) -> int:
-    """Return the number of a worker's decoding processes: more for a GPU, which consumes frames fast."""
+    """Return the number of a worker's decoding processes.
+
+    Beside a GPU, which consumes frames fast, there are as many as the worker's cores, less one, and half of
+    the free memory allow.
+    """
     if device.type == "cuda":
-        return max(1, min(_MOST_DECODERS_BESIDE_GPU, num_cores - 1))
+        in_memory = int(_DECODERS_SHARE * available_bytes() / _DECODER_BYTES)
+        return max(1, min(num_cores - 1, in_memory))
     return max(1, min(_MOST_DECODERS_BESIDE_CPU, num_cores))
+
+
+def available_bytes() -> int:
+    """Return the memory that new arrays can have, as Linux reports it, without the limits of a container."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return int(kilobytes) * 1024

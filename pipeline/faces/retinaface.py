@@ -267,9 +267,11 @@ def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
     )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def priors(height: int, width: int, device: torch.device) -> torch.Tensor:
     """Return the anchors of images of this size.
+
+    They are computed on the device, because a copy to a GPU would wait for its queue.
 
     Args:
         height: Height of the network's input in pixels.
@@ -280,17 +282,23 @@ def priors(height: int, width: int, device: torch.device) -> torch.Tensor:
         float32 [P, 4]: x and y of the centre, width and height, as fractions of the image, in the order of
         the network's output (by level, by row, two squares per cell).
     """
+
+    def centres(size: int, stride: int) -> torch.Tensor:
+        cell = torch.arange(math.ceil(size / stride), dtype=torch.float64, device=device)
+        return (cell + 0.5) * stride / size
+
     levels = []
-    for sides, stride in zip(ANCHOR_SIDES_PX, STRIDES_PX, strict=True):
-        y = (np.arange(math.ceil(height / stride)) + 0.5) * stride / height
-        x = (np.arange(math.ceil(width / stride)) + 0.5) * stride / width
-        grid = np.empty((len(y), len(x), len(sides), 4))
-        grid[..., 0] = x[None, :, None]
-        grid[..., 1] = y[:, None, None]
-        grid[..., 2] = np.array(sides) / width
-        grid[..., 3] = np.array(sides) / height
-        levels.append(grid.reshape(-1, 4))
-    return torch.from_numpy(np.concatenate(levels).astype(np.float32)).to(device)
+    with torch.inference_mode(False):  # an inference tensor could not be used outside of this mode
+        for sides, stride in zip(ANCHOR_SIDES_PX, STRIDES_PX, strict=True):
+            y, x = centres(height, stride), centres(width, stride)
+            grid = torch.empty(len(y), len(x), len(sides), 4, dtype=torch.float64, device=device)
+            grid[..., 0] = x[None, :, None]
+            grid[..., 1] = y[:, None, None]
+            for place, side in enumerate(sides):
+                grid[:, :, place, 2] = side / width
+                grid[:, :, place, 3] = side / height
+            levels.append(grid.view(-1, 4))
+        return torch.cat(levels).float()
 
 
 def decode_boxes(loc_N4: torch.Tensor, prior_N4: torch.Tensor) -> torch.Tensor:

@@ -7,12 +7,10 @@ import torch
 
 from pipeline import streams as stream_step
 from pipeline.errors import ClipError
-from pipeline.features import Encoded
+from pipeline.features import LARGEST_HALF, Encoded
 from pipeline.process.models import Models
 from pipeline.process.prepare import PreparedClip
 from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Features, Halves
-
-_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def encode_clips(
@@ -59,12 +57,14 @@ def outcome_of(clip: PreparedClip, face: Encoded, scene: Encoded) -> ClipOutcome
     mirror_V1 = np.array(frames.flip_V)[:, None] * len(frames.index_U)
     row_VT = torch.from_numpy(frames.position_VT + mirror_V1)
     try:
+        require_halves(face, ("face/embedding", "face/early", "face/tokens"))
+        require_halves(scene, ("scene/embedding", "scene/early", "scene/tokens"))
         features = Features(
-            face_embedding=half_of(face.embedding_NF[row_VT], "face/embedding"),
-            scene_embedding=half_of(scene.embedding_NF[row_VT], "scene/embedding"),
-            scene_early=half_of(_required(scene.early_N43D)[row_VT], "scene/early"),
-            face_tokens=_tokens(face, row_VT, "face/tokens"),
-            scene_tokens=_tokens(scene, row_VT, "scene/tokens"),
+            face_embedding=_arranged(face.embedding_NF, row_VT),
+            scene_embedding=_arranged(scene.embedding_NF, row_VT),
+            scene_early=_arranged(_required(scene.early_N43D), row_VT),
+            face_tokens=None if face.tokens_NJD is None else _arranged(face.tokens_NJD, row_VT),
+            scene_tokens=None if scene.tokens_NJD is None else _arranged(scene.tokens_NJD, row_VT),
         )
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason, source_sha256=clip.source.sha256)
@@ -76,8 +76,9 @@ def done_with(clip: PreparedClip, features: Features) -> ClipDone:
     return ClipDone(source=clip.source, frames=clip.frames, track=clip.track, features=features)
 
 
-def _tokens(encoded: Encoded, row_VT: torch.Tensor, name: str) -> Halves | None:
-    return None if encoded.tokens_NJD is None else half_of(encoded.tokens_NJD[row_VT], name)
+def _arranged(value: torch.Tensor, row_VT: torch.Tensor) -> Halves:
+    halves: Halves = value[row_VT].numpy()
+    return halves
 
 
 def _required(value: torch.Tensor | None) -> torch.Tensor:
@@ -85,14 +86,13 @@ def _required(value: torch.Tensor | None) -> torch.Tensor:
     return value
 
 
-def half_of(value: torch.Tensor, name: str) -> Halves:
-    """Convert to float16.
+def require_halves(encoded: Encoded, names: Sequence[str]) -> None:
+    """Raise ClipError if a value is beyond the range of float16, which would be an infinity in the cache.
 
-    Raises:
-        ClipError: A value is beyond the range of float16, and would be an infinity in the cache.
+    Args:
+        encoded: Features of images.
+        names: Names of embedding, early statistics and tokens, for the message.
     """
-    largest = float(value.abs().max())
-    if not largest <= _LARGEST_HALF:
-        raise ClipError("encode", f"{name} holds {largest:g}, beyond the range of float16")
-    half: Halves = value.numpy().astype(np.float16)
-    return half
+    for name, largest in zip(names, encoded.largest_N3.amax(dim=0).tolist(), strict=True):
+        if not largest <= LARGEST_HALF:
+            raise ClipError("encode", f"{name} holds {largest:g}, beyond the range of float16")

@@ -1,13 +1,12 @@
 """Choose the executor of a sweep: this process, workers of this machine, or workers of a cluster."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pipeline.config import require_range
 from pipeline.errors import ConfigError
 from pipeline.executor import Executor
 from pipeline.executor.choice import WorkerOptions, executor_for
-from pipeline.executor.machine import available_cores, visible_gpus
+from pipeline.executor.machine import available_bytes, available_cores, visible_gpus
 from trainer.ablate.outcome import Outcome, RunTask
 from trainer.ablate.run_one import RunWorkerSetup
 
@@ -58,12 +57,5 @@ def workers_that_pay(num_runs: int, feature_bytes: int) -> int:
     The matrix products of a step are small, so that several threads of a run are slower than several runs
     (benchmarks/ablate.py measures both).
     """
-    fit = _available_bytes() / (feature_bytes + _BYTES_BESIDE_FEATURES)
+    fit = available_bytes() / (feature_bytes + _BYTES_BESIDE_FEATURES)
     return max(1, min(num_runs, len(available_cores()), int(fit)))
-
-
-def _available_bytes() -> int:
-    """Return the available memory in bytes, as Linux reports it."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return int(kilobytes) * 1024

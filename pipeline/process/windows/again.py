@@ -91,7 +91,7 @@ def make_again(
     meta = meta_of(window, scan.seconds_N, models.config, height, width)
     meta, track, seen = track_of(meta, seen, None if boxes is None else _OWN, models.config)
     config, side = models.config.streams, models.images.side_px
-    fill = torch.tensor(models.images.fill_rgb, dtype=torch.uint8, device=models.device)
+    fill = stream_step.fill_on(models.device, models.images.fill_rgb)
     squares = stream_step.face_squares(track, config, height, width)
     masks_U = masks_of(track, meta, seen, models.config, options.mask)
     position_T, valid_T = meta.position_VT[0], meta.valid_VT[0]

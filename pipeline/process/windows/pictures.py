@@ -12,7 +12,7 @@ import torch
 
 from pipeline.errors import ClipError
 from pipeline.features import Encoded, Encoder
-from pipeline.process.encode import half_of
+from pipeline.process.encode import require_halves
 from pipeline.types import Features, Halves
 
 Key: TypeAlias = Hashable
@@ -94,15 +94,20 @@ def encodings_of(encoded: Encoded) -> list[Encodings]:
 
 
 def _one(encoded: Encoded, place: int) -> Encodings | ClipError:
-    row = encoded.rows(place, place + 1)
     try:
-        return Encodings(
-            half_of(row.embedding_NF, "an embedding")[0],
-            None if row.early_N43D is None else half_of(row.early_N43D, "an early block")[0],
-            None if row.tokens_NJD is None else half_of(row.tokens_NJD, "a token")[0],
-        )
+        require_halves(encoded.rows(place, place + 1), ("an embedding", "an early block", "a token"))
     except ClipError as error:
         return error
+
+    def copied(values: torch.Tensor) -> Halves:  # a view would keep all images of the batch in memory
+        halves: Halves = values[place].numpy().copy()
+        return halves
+
+    return Encodings(
+        copied(encoded.embedding_NF),
+        None if encoded.early_N43D is None else copied(encoded.early_N43D),
+        None if encoded.tokens_NJD is None else copied(encoded.tokens_NJD),
+    )
 
 
 def _stacked(parts: list[Halves]) -> Halves:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 
-import torch
-
 from pipeline import streams as stream_step
 from pipeline.errors import ClipError
 from pipeline.process.models import Models
@@ -45,7 +43,7 @@ class WaitingSamples:
 
     def __init__(self, models: Models, options: WindowOptions) -> None:
         self._models, self._options = models, options
-        self._fill = torch.tensor(models.images.fill_rgb, dtype=torch.uint8, device=models.device)
+        self._fill = stream_step.fill_on(models.device, models.images.fill_rgb)
         self._faces, self._scenes = PictureMemo(early=False), PictureMemo(early=True)
         self._waiting: deque[_Waiting] = deque()
         self.num_wanted = 0
