@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
 from trainer import batches
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.losses import loss_names, training_loss
 from trainer.model import FeatureShape, OusModel
 from trainer.optim import step

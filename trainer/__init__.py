@@ -9,7 +9,8 @@ In the order of the data:
 ``leaks``            measured and seen clips     -> clips that share footage: rejected or marked
 ``training_clips``   a run's clips               -> stored with the run, compared with measured clips
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
-``batches``          rows                        -> their features in memory, and batches of them
+``clip_loading``     rows of caches              -> their features in memory
+``batches``          features in memory          -> batches of them
 ``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds

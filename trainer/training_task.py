@@ -16,10 +16,11 @@ from pipeline.footage import cached_footage
 from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
-from trainer.batches import ClipData, load_clips
+from trainer.batches import ClipData
 from trainer.caches import location_from, open_cache
 from trainer.checkpoint import origin_of, reissued_weights
 from trainer.class_balance import drawing_shares
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.epochs import TrainedEpochs, TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
