@@ -11,7 +11,7 @@ Letters: as in `batches`.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,6 +24,7 @@ from pipeline.store.raw_chunks import Scratch
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Absence, Bools, Ints
 from trainer.batches import ClipData
+from trainer.class_map import ClassMap
 from trainer.config import TrainConfig
 from trainer.finite import require_finite
 from trainer.folds import polarity_labels
@@ -51,6 +52,35 @@ def require_arrays(meta: CacheMeta, config: TrainConfig) -> None:
         raise ConfigError(msg)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClipSource:
+    """Rows of a cache that become clips of a run.
+
+    Attributes:
+        cache: An open cache.
+        row_N: Rows of the cache.
+        label_N: Their classes, of the run.
+        polarity_N: Their polarities, -1 for unknown.
+        class_map: Classes of the cache -> classes of the run; None if they are the same.
+    """
+
+    cache: FeatureCache
+    row_N: Ints
+    label_N: Ints
+    polarity_N: Ints
+    class_map: ClassMap | None = None
+
+    @classmethod
+    def of(cls, cache: FeatureCache, row_N: Ints, config: TrainConfig) -> "ClipSource":
+        """Return rows of a cache with its own labels and polarities (`folds.polarity_labels`)."""
+        return cls(
+            cache=cache,
+            row_N=row_N,
+            label_N=cache.read("label")[row_N].astype(np.int64),
+            polarity_N=polarity_labels(cache, config.data)[row_N],
+        )
+
+
 def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: torch.device) -> ClipData:
     """Read the features that a model uses into memory.
 
@@ -64,55 +94,98 @@ def load_clips(cache: FeatureCache, rows: Ints, config: TrainConfig, device: tor
         CacheError: Features are NaN or infinite, or the valid frames of a clip are not its first ones.
         ConfigError: The settings need an array that the cache does not hold.
     """
-    meta = cache.meta
-    require_arrays(meta, config)
-    shape = (len(rows), meta.num_views, meta.num_frames, meta.embed_width)
-    face = torch.empty(shape, dtype=torch.float16)
-    scene = torch.empty(shape, dtype=torch.float16) if config.model.scene else None
-    means = {name: _empty_means(meta, name, len(rows)) for name in means_needed(config)}
-    valid_all = cache.read("frame_valid")
-    _require_prefix(valid_all[rows], cache, rows)
-    in_view_all = None
-    if config.data.face_frames == "in_view":
-        in_view_all = only_in_view(valid_all, cache.read("face_absence") <= Absence.NOT_DETECTED)
-    face_valid_all = valid_all if in_view_all is None else in_view_all
+    return load_sources([ClipSource.of(cache, rows, config)], config, device)
 
-    local = threading.local()
 
-    def read(name: str, block: _Block) -> torch.Tensor:
-        if not hasattr(local, "scratch"):
-            local.scratch = Scratch()
-        return torch.from_numpy(cache.read(name, block.start, block.stop, scratch=local.scratch))
+def load_sources(sources: Sequence[ClipSource], config: TrainConfig, device: torch.device) -> ClipData:
+    """Read the features of clips of one or several caches into memory, in the order of the sources.
 
-    def load(block: _Block) -> None:
-        for name, array in (("face/embedding", face), ("scene/embedding", scene)):
-            if array is not None:
-                array[block.places] = read(name, block)[block.picked]
-        for name, mean in means.items():
-            kept_all = face_valid_all if name == "face_patches" else valid_all
-            stored, valid = read(ARRAYS[name], block), kept_all[block.start : block.stop]
-            write_means(stored, valid, block.picked.tolist(), block.places.tolist(), mean)
+    The memory is allocated once for all, so that no features are held twice, and the place is chosen for all
+    of them together.
 
-    with one_thread(), ThreadPoolExecutor(_READERS) as pool:
-        deque(pool.map(load, _blocks(rows, meta.block_clips)), maxlen=0)
-    loaded = {"face/embedding": face} | ({} if scene is None else {"scene/embedding": scene})
-    loaded |= {ARRAYS[name]: mean for name, mean in means.items()}
-    require_finite(loaded, cache, rows)
-    num_bytes = sum(array.nbytes for array in loaded.values())
-    home, residence = _home(num_bytes, device, config.data.residence)
+    Args:
+        sources: Rows of caches with features of one identity.
+        config: Settings of the run; `data.residence` chooses the memory.
+        device: Device of the batches.
+
+    Raises:
+        CacheError, ConfigError: As for `load_clips`.
+    """
+    for source in sources:
+        require_arrays(source.cache.meta, config)
+    arrays = _empty_arrays(sources[0].cache.meta, config, sum(len(source.row_N) for source in sources))
+    masks, start = [], 0
+    for source in sources:
+        end = start + len(source.row_N)
+        masks.append(_read_into({name: array[start:end] for name, array in arrays.items()}, source, config))
+        start = end
+    home, residence = _home(sum(array.nbytes for array in arrays.values()), device, config.data.residence)
+    valid_NVT, face_valid_NVT = (
+        torch.from_numpy(np.concatenate(parts)) for parts in zip(*masks, strict=True)
+    )
+    label_N, polarity_N = (
+        torch.from_numpy(np.concatenate([getattr(source, name) for source in sources]))
+        for name in ("label_N", "polarity_N")
+    )
+
+    def placed(name: str) -> torch.Tensor | None:
+        array = arrays.pop(name, None)
+        return None if array is None else array.to(home)
+
+    face = placed("face/embedding")
+    assert face is not None  # noqa: S101 - every model has the face stream
     return ClipData(
-        face_NVTF=face.to(home),
-        scene_NVTF=None if scene is None else scene.to(home),
-        early_NV43D=means["early"].to(home) if "early" in means else None,
-        face_patches_NVJD=means["face_patches"].to(home) if "face_patches" in means else None,
-        scene_patches_NVJD=means["scene_patches"].to(home) if "scene_patches" in means else None,
-        valid_NVT=torch.from_numpy(valid_all[rows]).to(home),
-        in_view_NVT=None if in_view_all is None else torch.from_numpy(in_view_all[rows]).to(home),
-        label_N=torch.from_numpy(cache.read("label")[rows].astype(np.int64)).to(home),
-        polarity_N=torch.from_numpy(polarity_labels(cache, config.data)[rows]).to(home),
+        face_NVTF=face,
+        scene_NVTF=placed("scene/embedding"),
+        early_NV43D=placed(ARRAYS["early"]),
+        face_patches_NVJD=placed(ARRAYS["face_patches"]),
+        scene_patches_NVJD=placed(ARRAYS["scene_patches"]),
+        valid_NVT=valid_NVT.to(home),
+        in_view_NVT=face_valid_NVT.to(home) if config.data.face_frames == "in_view" else None,
+        label_N=label_N.to(home),
+        polarity_N=polarity_N.to(home),
         device=device,
         residence=residence,
     )
+
+
+def _empty_arrays(meta: CacheMeta, config: TrainConfig, num_clips: int) -> dict[str, torch.Tensor]:
+    """Return memory for the features of clips, by name of the cache's array."""
+    streams = ("face/embedding", "scene/embedding") if config.model.scene else ("face/embedding",)
+    shape = (num_clips, meta.num_views, meta.num_frames, meta.embed_width)
+    arrays = {name: torch.empty(shape, dtype=torch.float16) for name in streams}
+    return arrays | {ARRAYS[name]: _empty_means(meta, name, num_clips) for name in means_needed(config)}
+
+
+def _read_into(
+    arrays: Mapping[str, torch.Tensor], source: ClipSource, config: TrainConfig
+) -> tuple[Bools, Bools]:
+    """Fill memory with the features of a source. Returns the valid frames of all and of the face stream."""
+    cache, rows = source.cache, source.row_N
+    valid_all = cache.read("frame_valid")
+    _require_prefix(valid_all[rows], cache, rows)
+    face_valid_all = valid_all
+    if config.data.face_frames == "in_view":
+        face_valid_all = only_in_view(valid_all, cache.read("face_absence") <= Absence.NOT_DETECTED)
+
+    local = threading.local()
+
+    def load(block: _Block) -> None:
+        if not hasattr(local, "scratch"):
+            local.scratch = Scratch()
+        for name, array in arrays.items():
+            stored = torch.from_numpy(cache.read(name, block.start, block.stop, scratch=local.scratch))
+            if name.endswith("/embedding"):
+                array[block.places] = stored[block.picked]
+            else:
+                kept_all = face_valid_all if name == ARRAYS["face_patches"] else valid_all
+                valid = kept_all[block.start : block.stop]
+                write_means(stored, valid, block.picked.tolist(), block.places.tolist(), array)
+
+    with one_thread(), ThreadPoolExecutor(_READERS) as pool:
+        deque(pool.map(load, _blocks(rows, cache.meta.block_clips)), maxlen=0)
+    require_finite(arrays, cache, rows)
+    return valid_all[rows], face_valid_all[rows]
 
 
 def bytes_needed(meta: CacheMeta, config: TrainConfig, num_clips: int) -> int:
@@ -123,11 +196,8 @@ def bytes_needed(meta: CacheMeta, config: TrainConfig, num_clips: int) -> int:
         config: Settings of the run.
         num_clips: Number of clips that are loaded.
     """
-    streams = 2 if config.model.scene else 1
-    frames = streams * num_clips * meta.num_views * meta.num_frames * meta.embed_width
     with torch.device("meta"):
-        means = [_empty_means(meta, name, num_clips) for name in means_needed(config)]
-    return frames * torch.float16.itemsize + sum(mean.nbytes for mean in means)
+        return sum(array.nbytes for array in _empty_arrays(meta, config, num_clips).values())
 
 
 @dataclass(frozen=True)
