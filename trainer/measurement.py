@@ -241,8 +241,7 @@ def measure(
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
             leak = stored_leak(
-                run_dir, info.dataset, features, split, row_N,
-                is_own_fold=is_own_fold, num_train=info.num_train,
+                run_dir, info, features, split, row_N, fold=name, is_own_fold=is_own_fold,
             )  # fmt: skip
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))

@@ -13,6 +13,7 @@ from pipeline.device import device_name
 from pipeline.errors import (
     CheckpointError,
     counted,
+    printable,
 )
 from pipeline.fingerprint import differences
 from pipeline.portable import portable_values
@@ -20,6 +21,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import NonFiniteError, depth, to_json
+from trainer.added_cache import AddedCache, require_added
 from trainer.caches import stored_location, training_cache
 from trainer.calibration import HIGHEST, LOWEST
 from trainer.clip_lengths import length_quartiles
@@ -54,6 +56,7 @@ _KINDS: Mapping[Any, tuple[_Check, str]] = {
     tuple[str, ...]: (lambda value: _is_list(value, (str,)), "a list of texts"),
     tuple[float, ...]: (lambda value: _is_list(value, (float, int)), "a list of numbers"),
     Mapping[str, int]: (lambda value: _is_counts(value), "an object of counts"),
+    tuple[AddedCache, ...]: (lambda value: type(value) in (list, tuple), "a list of caches"),
     Mapping[str, Any]: (lambda value: _is_small(value), "an object of at most 1 MB in 20 levels"),
 }
 """Annotations of `RunInfo` -> whether a JSON value is of this type, and its description."""
@@ -74,6 +77,8 @@ class RunInfo:
             train.
         selected_by: Number of these clips that chose it: loss, war or uar (`schedule.select`).
         validation_leak: Number of validation clips that share footage with training clips.
+        added_caches: Further caches, which added training clips. All other attributes of clips are of the
+            first cache alone, but for `clip_seconds`.
         usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
             `precision`. Empty or 0 in runs of versions that did not record them.
         identity, extract_config: How the features were made: `CacheMeta.identity`, which holds no path, and
@@ -106,6 +111,7 @@ class RunInfo:
     clips_sha256: str
     training_sha256: str
     cache_from_run: str = ""
+    added_caches: tuple[AddedCache, ...] = ()
     num_tokens: int = 0
     validation_leak: int = 0
     usable_sha256: str = ""
@@ -166,7 +172,7 @@ class RunInfo:
             precision=training_precision(config, device),
             identity=dict(meta.identity),
             extract_config=portable_values(meta.config),
-            clip_seconds=length_quartiles(cache, rows.train),
+            clip_seconds=length_quartiles([(cache, rows.train)]),
             selected_by=config.schedule.select,
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)
@@ -192,6 +198,12 @@ class RunInfo:
             lines.append(
                 f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of the fold had no features yet"
             )
+        for added in self.added_caches:
+            if pending := added.left_out.get("pending", 0):
+                lines.append(
+                    f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of "
+                    f"{printable(added.dataset)} had no features yet"
+                )
         return tuple(lines)
 
     @property
@@ -203,6 +215,24 @@ class RunInfo:
     def chosen_number(self) -> str:
         """`selected_by` as it is shown: loss, WAR or UAR."""
         return "loss" if self.selected_by == "loss" else self.selected_by.upper()
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets of all caches that trained the run, each once, that of the first cache first."""
+        return tuple(dict.fromkeys([self.dataset, *(added.dataset for added in self.added_caches)]))
+
+    @property
+    def trained_on(self) -> str:
+        """Dataset and fold of the training, and of the caches that added clips, in words."""
+        added = [f" with {one.dataset}, fold {one.fold}" for one in self.added_caches]
+        return f"{self.dataset}, fold {self.fold}{','.join(added)}"
+
+    @property
+    def num_training_clips(self) -> int:
+        """Number of training clips of all caches; 0 if the run did not record it."""
+        if not self.num_train:
+            return 0
+        return self.num_train + sum(added.num_train for added in self.added_caches)
 
     @property
     def shape(self) -> FeatureShape:
@@ -243,6 +273,7 @@ def require_types(info: RunInfo) -> None:
         if not is_right(value):
             msg = f"{part.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
             raise ValueError(msg)
+    require_added(info.added_caches)
     if not math.isfinite(info.best_loss):
         msg = f"best_loss is {info.best_loss}; a finite number is needed"
         raise ValueError(msg)
