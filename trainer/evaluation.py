@@ -79,7 +79,7 @@ class EvalResult(Shown):
     @property
     def title(self) -> str:
         """Dataset, fold and split that were measured, and the run's own fold if it is another one."""
-        trained = "" if self.is_own_fold else f" (trained on {self.info.trained_on})"
+        trained = "" if self.is_own_fold else f" (trained on fold {self.info.fold} of {self.info.dataset})"
         return f"{self.dataset}, fold {self.fold}{trained}, {self.split} split"
 
 
