@@ -24,9 +24,13 @@ from tests.two_caches import (
     given_validation,
     other_cache,
 )
-from trainer import commands, resume, train
+from trainer import commands, resume, train, transfer
 from trainer.checkpoint import load_checkpoint
+from trainer.export import export_model
+from trainer.export.push import require_rights
 from trainer.presets import smoke
+from trainer.report import report
+from trainer.runs import load_run
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -239,6 +243,63 @@ def test_an_interrupted_command_names_the_run_and_resumes_it(caches, tmp_path, m
 
 
 # Others who read the record
+
+
+def test_runs_with_other_further_caches_are_not_averaged(caches, run, tmp_path):
+    alone = train(caches[0], tmp_path / "alone", QUICK, seed=1, device="cpu").run_dir
+    more = train(list(caches), tmp_path / "more", QUICK, seed=2, device="cpu").run_dir
+    made = report([run.run_dir, alone, more], tmp_path / "out", lambda _: None, device="cpu", num_shown=0)
+    labels = [(row.label, len(row.runs)) for row in made.run_rows]
+    assert labels == [("ours, smoke, with other", 2), ("ours, smoke", 1)]
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "was trained with other further caches, or with other clips or classes of them" in page
+    assert "30 clips of other, fold 1" in page
+    assert "(other), classes: joy is happiness, sad is sadness; left out: contempt" in page
+
+
+def test_a_cache_that_added_clips_is_measured_on_its_own_fold_in_a_table_of_transfer(tmp_path):
+    first = tiny_cache(tmp_path / "a.zarr")
+    membership = np.repeat(tiny_static()["membership"], 2, axis=1)
+    membership[:, 1] = np.where(np.arange(NUM) < NUM // 3, Split.TEST, Split.TRAIN)
+    meta = tiny_meta(dataset="other", fold_names=("x", "y"), fingerprint="e" * 64)
+    added = other_cache(tmp_path / "b.zarr", meta, membership=membership)
+    config = override(QUICK, ["optim.batch_size=16"])
+    run_dir = train([first, added], tmp_path / "run", config, fold=[1, "y"], device="cpu").run_dir
+    found = transfer([run_dir], [first, added], tmp_path / "out", device="cpu")
+    cells = {(cell.trained_on, cell.measured_on): cell for cell in found.cells}
+    assert {key: (cell.is_own, cell.num_clips) for key, cell in cells.items()} == {
+        ("a with b", "a"): (True, 16), ("a with b", "b"): (True, 16),
+    }  # fmt: skip
+
+
+def test_an_exported_model_names_every_dataset_and_no_path(tmp_path):
+    config = {"detector": {"name": "haar"}, "encoder": {"name": "modest"}, "dataset": {"name": "tiny"}}
+    first = tiny_cache(tmp_path / "a.zarr", tiny_meta(config=config))
+    added = other_cache(tmp_path / "b.zarr", tiny_meta(dataset="mafw"))
+    run_dir = train([first, added], tmp_path / "run", QUICK, device="cpu").run_dir
+    model = export_model(run_dir, tmp_path / "model")
+    assert model.licensed == "MAFW"
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "# OUS, trained on tiny and MAFW" in card
+    assert "- MAFW, fold 1: 32 clips added to the training." in card
+    assert "**MAFW is under a licence for research." in card
+    assert "Whether the clips are under a licence is not known" in card
+    assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
+    assert "b.zarr" not in (tmp_path / "model" / "config.json").read_text()
+    loaded = load_run(tmp_path / "model")
+    assert loaded.info.trained_on == "tiny, fold 1, with mafw, fold 1"
+    with pytest.raises(ConfigError, match="--push: the model was trained on MAFW"):
+        require_rights(loaded.info, has_rights=False)
+    values = json.loads((tmp_path / "model" / "config.json").read_text())
+    values["run"]["added_caches"][0]["cache_path"] = "/home/kim/b.zarr"
+    (tmp_path / "model" / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="it names a cache"):
+        load_run(tmp_path / "model")
+
+
+def test_tensorboard_compares_runs_by_their_further_caches(run):
+    (path,) = run.run_dir.glob("events*")
+    assert b"other, fold 1" in path.read_bytes()
 
 
 def test_the_parts_of_a_record_are_checked(run, tmp_path):

@@ -22,7 +22,7 @@ from tests.two_caches import (
     joined_cache,
     other_cache,
 )
-from trainer import evaluate, train
+from trainer import clip_loading, evaluate, train
 from trainer.checkpoint import load_checkpoint, origin_of
 from trainer.class_balance import class_counts, drawing_shares, mixture_shares
 from trainer.config import TrainConfig, learnt
@@ -118,6 +118,14 @@ def test_two_caches_train_like_one_that_holds_the_clips_of_both(tmp_path, settin
     weights = [load_file(tmp_path / name / "best.safetensors") for name in ("one", "two")]
     assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert one.residence == two.residence
+
+
+def test_the_memory_is_chosen_for_the_clips_of_all_caches(tmp_path, caches, monkeypatch):
+    home = Mock(side_effect=clip_loading._home)
+    monkeypatch.setattr(clip_loading, "_home", home)
+    train(list(caches), tmp_path / "run", QUICK, device="cpu")
+    (call,) = home.call_args_list
+    assert call.args[0] == clip_loading.bytes_needed(tiny_meta(), QUICK, TRAIN + TRAIN - 2)
 
 
 def test_an_equal_mixture_draws_other_clips(tmp_path, caches):

@@ -224,8 +224,8 @@ class RunInfo:
     @property
     def trained_on(self) -> str:
         """Dataset and fold of the training, and of the caches that added clips, in words."""
-        added = [f" with {one.dataset}, fold {one.fold}" for one in self.added_caches]
-        return f"{self.dataset}, fold {self.fold}{','.join(added)}"
+        added = [f", with {one.dataset}, fold {one.fold}" for one in self.added_caches]
+        return f"{self.dataset}, fold {self.fold}{''.join(added)}"
 
     @property
     def num_training_clips(self) -> int:
