@@ -11,7 +11,7 @@ In the order of the data:
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
 ``clip_loading``     rows of caches              -> their features in memory
 ``batches``          features in memory          -> batches of them
-``added_clips``      further caches              -> training clips that they add (``added_cache``: their record)
+``added_clips``      further caches              -> clips that they add (``added_cache``: their record)
 ``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds

@@ -122,7 +122,7 @@ def train(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Write the run to this new directory [runs/CACHE-foldF-seedS, with + between caches].",
+            help="Write the run to this new directory [runs/CACHE-foldF-seedS].",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
