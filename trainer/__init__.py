@@ -35,6 +35,7 @@ In the order of the data:
 ``intervals``        right clips by class, group -> 95% confidence intervals
 ``run_statistics``   metrics of many runs        -> spread over folds and seeds, mean of folds, pooled folds
 ``run_info``         a cache, a fold, a config   -> origin and progress of a run
+``run_values``       values of run.json          -> an error for one of another type
 ``run_directory``    config and origin           -> a run directory, and back
 ``checkpoint``       a model                     -> the weights in a run directory, and back
 ``weights_file``     tensors                     -> bytes of a safetensors file, and back

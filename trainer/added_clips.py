@@ -94,6 +94,16 @@ def require_different(places: Sequence[Location]) -> None:
             raise ConfigError(msg)
 
 
+def require_mixture(config: TrainConfig, num_caches: int) -> None:
+    """Raise ConfigError for a setting that has no meaning in a training on one cache."""
+    if config.data.mixture != "size" and num_caches == 1:
+        msg = (
+            f"data.mixture is '{config.data.mixture}', which is a choice between several caches of `train`, "
+            "and there is one; set data.mixture=size, or add a --cache to `train`."
+        )
+        raise ConfigError(msg)
+
+
 def open_added(
     first: FeatureCache,
     fold: int | str,

@@ -19,7 +19,8 @@ from pipeline.strict_json import from_json, to_json
 from trainer.added_cache import added_from
 from trainer.config import TrainConfig
 from trainer.config_file import from_toml, to_toml
-from trainer.run_info import RunInfo, require_types
+from trainer.run_info import RunInfo
+from trainer.run_values import require_types
 
 CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"

@@ -10,12 +10,12 @@ import torch
 
 from pipeline.cancel import CancelToken
 from pipeline.display.json_values import to_json_values
-from pipeline.errors import ConfigError, FileError, counted
+from pipeline.errors import FileError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
-from trainer.added_clips import AddedClips, AddedRequest, open_added
+from trainer.added_clips import AddedClips, AddedRequest, open_added, require_mixture
 from trainer.caches import location_from, open_cache
 from trainer.class_balance import mixture_shares
 from trainer.clip_lengths import length_quartiles
@@ -248,12 +248,7 @@ def _prepare(
     further caches add. The training clips are the same without the validation clips, in this order.
     """
     config, device, num_classes = task.config, task.device, len(cache.meta.class_names)
-    if config.data.mixture != "size" and not added:
-        msg = (
-            f"data.mixture is '{config.data.mixture}', which is a choice between several caches, and one is "
-            "given; add another --cache, or set data.mixture=size."
-        )
-        raise ConfigError(msg)
+    require_mixture(config, 1 + len(added))
     train_rows, validation_rows = rows.of("train"), rows.of("validation")
     own = ClipSource.of(cache, np.concatenate([train_rows, validation_rows]), config)
     sources = [ClipSource.of(cache, train_rows, config), *(one.source for one in added)]

@@ -19,6 +19,7 @@ from pipeline.types import Split
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.sweep_request import MOST_SEEDS, SweepRequest
+from trainer.added_clips import require_mixture
 from trainer.baselines.settings import Baseline
 from trainer.caches import open_cache
 from trainer.clip_loading import bytes_needed, require_arrays
@@ -188,6 +189,7 @@ def _require_trainable(
         rows.of("test")
         if config.has_polarity_loss:
             require_polarities(features, polarity_labels(features, config.data), used)
+        require_mixture(config, 1)
         require_arrays(features.meta, config)
         require_negatives(config, features.read("label")[rows.of("train")])
     except ConfigError as error:
