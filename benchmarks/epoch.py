@@ -29,7 +29,7 @@ from pipeline.display.text import lines
 from pipeline.process import ExtractConfig, load_models
 from pipeline.runner import executor_of, extract
 from pipeline.store.reader import FeatureCache
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
 from trainer.presets import PRESETS, preset

@@ -30,7 +30,8 @@ from pipeline.config import override
 from pipeline.datasets.synthetic import CLASSES
 from pipeline.device import choose_device
 from pipeline.store.reader import FeatureCache
-from trainer.batches import Batch, ClipData, load_clips
+from trainer.batches import Batch, ClipData
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
 from trainer.precision import in_bf16

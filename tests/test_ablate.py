@@ -24,7 +24,7 @@ from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.executors import workers_that_pay
 from trainer.ablate.run_one import RunWorkerSetup, do_run
 from trainer.ablate.sweep_plan import plan_sweep, read_folds
-from trainer.batches import bytes_needed
+from trainer.clip_loading import bytes_needed
 from trainer.evaluation import evaluate
 from trainer.training import train
 
@@ -301,6 +301,7 @@ def test_a_run_whose_workers_die_is_recorded_and_the_others_are_done(path, tmp_p
         ({"settings": ["losses.terms=all"]}, "row 'L_ce' sets it itself"),
         ({"settings": ["model.tfe_tokens=patches"]}, "Row 'L_ce': model.tfe_tokens is 'patches', but"),
         ({"settings": ["data.validation=given"]}, "Row 'L_ce': Fold '1' has no usable clips in split 'valid"),
+        ({"settings": ["data.mixture=equal"]}, "Row 'L_ce': data.mixture is 'equal', which is a choice"),
         ({"preset": "best"}, "--preset is 'best'; allowed"),
     ],
 )  # fmt: skip

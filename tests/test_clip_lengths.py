@@ -40,10 +40,10 @@ def path(tmp_path):
 
 def test_quartiles_are_of_the_given_clips_in_their_first_view(path):
     with FeatureCache.open(path) as cache:
-        assert length_quartiles(cache, np.array([0, 1, 2, 3, 4, 9])) == (2.0, 3.0, 4.0)
-        assert length_quartiles(cache, np.array([7])) == (8.0, 8.0, 8.0)
+        assert length_quartiles([(cache, np.array([0, 1, 2, 3, 4, 9]))]) == (2.0, 3.0, 4.0)
+        assert length_quartiles([(cache, np.array([7]))]) == (8.0, 8.0, 8.0)
 
 
 def test_without_times_there_are_no_quartiles(path):
     with FeatureCache.open(path) as cache:
-        assert length_quartiles(cache, np.arange(8, 16)) == ()
+        assert length_quartiles([(cache, np.arange(8, 16))]) == ()

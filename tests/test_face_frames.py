@@ -11,7 +11,7 @@ from tests.people_cache import AWAY, ELSEWHERE, FOUND, MISSED, people_cache, peo
 from tests.tiny_cache import tiny_cache
 from trainer.ablate.spec import Row, Spec
 from trainer.ablate.sweep_plan import plan_sweep
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.measurement import measure
 from trainer.presets import smoke

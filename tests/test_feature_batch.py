@@ -10,7 +10,8 @@ from pipeline.store.writer import CacheWriter
 from pipeline.types import Features
 from tests.small_cache import VERSIONED
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.batches import Batch, load_clips
+from trainer.batches import Batch
+from trainer.clip_loading import load_clips
 from trainer.config import DataConfig, ModelConfig, TrainConfig
 from trainer.feature_batch import batch_of
 

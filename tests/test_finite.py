@@ -7,7 +7,7 @@ from pipeline.store.export import export_hdf5
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_cache, tiny_meta, write_feature
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.config import ModelConfig, TrainConfig
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from pipeline.store.reader import FeatureCache
 from tests.test_steps import Tape
 from tests.tiny_cache import tiny_cache, tiny_meta
 from trainer import steps
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.mixup import mixed
 from trainer.presets import smoke
 from trainer.training import train

@@ -20,7 +20,7 @@ from pipeline.verify import verify, verify_stored
 from tests.command_line import call
 from tests.small_clips import small_models, write_clips
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.evaluation import evaluate
 from trainer.presets import smoke
 from trainer.training import train

@@ -303,7 +303,7 @@ def test_on_a_file_system_without_locks_the_training_continues_and_notes_it(path
 
 
 def test_another_machine_is_in_the_notes(stopped, monkeypatch):
-    monkeypatch.setattr("trainer.training_task.machine_of", lambda _: "cpu, 99 threads")
+    monkeypatch.setattr("trainer.resumed_run.machine_of", lambda _: "cpu, 99 threads")
     (note,) = resume(stopped, device="cpu").notes
     assert "now cpu, 99 threads" in note
     assert "may differ" in note

@@ -13,7 +13,8 @@ from pipeline.errors import ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
 from trainer import batches
-from trainer.batches import load_clips
+from trainer.class_balance import drawing_shares
+from trainer.clip_loading import ClipSource, load_clips
 from trainer.losses import loss_names, training_loss
 from trainer.model import FeatureShape, OusModel
 from trainer.optim import step
@@ -43,8 +44,10 @@ def made(path, config, device=CPU):
         tower = load_text_tower(cache.meta, config.prompts, device)
         prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
         data = load_clips(cache, np.arange(cache.meta.num_clips), config, device)
-        target_NC, _ = training_targets(cache, np.arange(cache.meta.num_clips), config)
-        class_loss = ClassLoss.of(config, cache.read("label"), target_NC, device)
+        clips = ClipSource.of(cache, np.arange(cache.meta.num_clips), config)
+        target_NC, _ = training_targets([clips], config, len(cache.meta.class_names))
+        share_N = drawing_shares(clips.label_N, config.data.sampling)
+        class_loss = ClassLoss.of(config, share_N, target_NC, device)
     model.train()
     return TrainState.of(config, model, prompts, tower, class_loss), data
 

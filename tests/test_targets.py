@@ -14,7 +14,8 @@ from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache, tiny_static
 from trainer import train
 from trainer.batches import Batch
-from trainer.class_balance import class_weights, log_prior
+from trainer.class_balance import class_weights, drawing_shares, log_prior
+from trainer.clip_loading import ClipSource
 from trainer.config import TrainConfig
 from trainer.evaluation import evaluate
 from trainer.presets import smoke
@@ -38,7 +39,9 @@ def batch(labels=(0, 1, 2), target=None):
 
 
 def loss(*changes, labels=LABELS):
-    return ClassLoss.of(override(TrainConfig(), changes), labels, label_targets(labels, 3), CPU)
+    config = override(TrainConfig(), changes)
+    share_N = drawing_shares(labels, config.data.sampling)
+    return ClassLoss.of(config, share_N, label_targets(labels, 3), CPU)
 
 
 def by_hand(logits_BC, target_BC, weight_B=1.0, reduction="mean"):
@@ -116,7 +119,8 @@ def voted(path, votes, **changes):
 )
 def test_a_temperature_sharpens_or_flattens_votes(tmp_path, temperature, expected):
     with FeatureCache.open(voted(tmp_path / "c.zarr", [0.2, 0.8, 0.0])) as cache:
-        target_NC, num_voted = vote_targets(cache, np.arange(4), temperature)
+        clips = ClipSource.of(cache, np.arange(4), TrainConfig())
+        target_NC, num_voted = vote_targets([clips], temperature, 3)
     assert num_voted == 4
     assert target_NC == pytest.approx(np.tile(expected, (4, 1)), rel=1e-5)
 
@@ -125,7 +129,8 @@ def test_a_clip_without_votes_keeps_its_label(tmp_path):
     votes = np.tile(np.float32([0.2, 0.8, 0.0]), (48, 1))
     votes[1::2] = np.nan
     with FeatureCache.open(tiny_cache(tmp_path / "c.zarr", votes=votes)) as cache:
-        target_NC, num_voted = vote_targets(cache, np.array([0, 5, 7]), 1.0)
+        clips = ClipSource.of(cache, np.array([0, 5, 7]), TrainConfig())
+        target_NC, num_voted = vote_targets([clips], 1.0, 3)
     assert num_voted == 1
     assert target_NC == pytest.approx(np.array([[0.2, 0.8, 0], [0, 0, 1], [0, 1, 0]]), abs=1e-6)
     notes = train(
@@ -149,7 +154,7 @@ def test_votes_that_are_no_fractions_are_damage(tmp_path, votes):
         FeatureCache.open(voted(tmp_path / "c.zarr", votes)) as cache,
         pytest.raises(CacheError, match="the votes of 3 clips are not fractions with a sum of 1: 'clip000'"),
     ):
-        vote_targets(cache, np.arange(3), 1.0)
+        vote_targets([ClipSource.of(cache, np.arange(3), TrainConfig())], 1.0, 3)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def trained(path, tmp_path, monkeypatch, capsys):
     """`cli.py train` of a small run: exit code, stdout, stderr (with lines unwrapped)."""
 
     def called(*more):
-        given = ["--cache", path, "--run", tmp_path / "run", "--preset", "smoke", "--device", "cpu"]
+        given = ["--run", tmp_path / "run", "--preset", "smoke", "--device", "cpu"]
+        given += [] if "--cache" in more else ["--cache", path]
         code, out, err = call(monkeypatch, capsys, "train", *given, *more)
         return code, out, " ".join(err.split())
 

@@ -9,7 +9,9 @@ In the order of the data:
 ``leaks``            measured and seen clips     -> clips that share footage: rejected or marked
 ``training_clips``   a run's clips               -> stored with the run, compared with measured clips
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
-``batches``          rows                        -> their features in memory, and batches of them
+``clip_loading``     rows of caches              -> their features in memory
+``batches``          features in memory          -> batches of them
+``added_clips``      further caches              -> clips that they add (``added_cache``: their record)
 ``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds
@@ -22,7 +24,7 @@ In the order of the data:
 ``model_choice``     settings                    -> the model
 ``precision``        settings and a device       -> fp32, tf32 or bf16, of training and of measuring
 ``prompts``          class names                 -> class features, through CLIP's frozen text encoder
-``class_balance``    labels                      -> drawing of clips; weight and prior of each class
+``class_balance``    labels by cache             -> drawing of clips; weight and prior of each class
 ``targets``          votes, weights, a prior     -> the contrastive loss of training, if it is not plain
 ``losses``           outputs and labels          -> every loss of eq. 4 by name, and the gate
 ``scalars``          named scalars of a step     -> a table of an epoch's steps
@@ -33,12 +35,14 @@ In the order of the data:
 ``intervals``        right clips by class, group -> 95% confidence intervals
 ``run_statistics``   metrics of many runs        -> spread over folds and seeds, mean of folds, pooled folds
 ``run_info``         a cache, a fold, a config   -> origin and progress of a run
+``run_values``       values of run.json          -> an error for one of another type
 ``run_directory``    config and origin           -> a run directory, and back
 ``checkpoint``       a model                     -> the weights in a run directory, and back
 ``weights_file``     tensors                     -> bytes of a safetensors file, and back
 ``runs``             a run directory             -> the run, which answers batches
 ``board``            an epoch's numbers          -> TensorBoard's event file
-``training``         a cache                     -> a run directory
+``training``         one or several caches       -> a run directory
+``resumed_run``      an interrupted run          -> the state from which it continues
 ``epochs``           the parts of a run          -> its epochs, until a stopping rule holds
 ``training_result``  epochs                      -> result of the run
 ``scene_sample``     training clips              -> scenes beside the run, for answers with other scenes

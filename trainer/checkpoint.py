@@ -50,7 +50,7 @@ _NOT_IN_OLDER_RUNS: dict[str, Any] = {
 }
 """Defaults of the parts of a run's origin that checkpoints of earlier versions do not have."""
 
-_LATER: dict[str, Any] = {"selected_by": "loss"}
+_LATER: dict[str, Any] = {"selected_by": "loss", "added_caches": []}
 """Defaults of the parts that are newer than the hashes in stored states, which leave them out."""
 
 _AGAIN = {False: "train again", True: "export the run again"}
@@ -60,7 +60,8 @@ _PROGRESS = (
     "best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run",
     "temperature", "ece_before", "ece_after", "not_calibrated",
 )  # fmt: skip
-"""The parts that change after weights were saved, and the path from the run to its cache."""
+"""The parts that change after weights were saved, and the paths from the run to its caches (of those in
+`added_caches`, too)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,5 +246,7 @@ def _require_finite(tensors: Mapping[str, torch.Tensor]) -> None:
 def origin_of(info: RunInfo) -> dict[str, Any]:
     """Return the constant parts of a run's origin as plain JSON values."""
     values = json.loads(json.dumps(asdict(info)))  # as in the file: lists for tuples
+    for added in values["added_caches"]:
+        del added["cache_from_run"]
     later = {name for name, default in _LATER.items() if values[name] == default}
     return {name: value for name, value in values.items() if name not in later.union(_PROGRESS)}

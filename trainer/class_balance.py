@@ -1,7 +1,9 @@
 """Training clips -> how often each is drawn, and the weight and prior of each class.
 
-Letters: N training clips; C classes.
+Letters: N training clips; C classes; S caches.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +31,26 @@ def drawing_shares(label_N: Ints, sampling: str) -> Doubles:
     return share_N
 
 
+def mixture_shares(label_SN: Sequence[Ints], sampling: str, mixture: str) -> Doubles:
+    """Return the probability of each training clip of several caches in one draw, 1 in all [N].
+
+    Args:
+        label_SN: Classes of the clips of each cache; N is the number of all clips, in this order.
+        sampling: See `drawing_shares`.
+        mixture: ``size``: `drawing_shares` of all clips, as if they were of one cache. ``equal``:
+            `drawing_shares` within each cache, and each cache with the same probability.
+    """
+    if mixture == "size":
+        return drawing_shares(np.concatenate(label_SN), sampling)
+    return np.concatenate([drawing_shares(label_N, sampling) / len(label_SN) for label_N in label_SN])
+
+
 def class_counts(target_NC: Doubles, share_N: Doubles) -> Doubles:
     """Return the expected clips of each class in an epoch [C]; a class without any counts as one clip.
 
     Args:
         target_NC: Distribution over the classes of each training clip; for labels, 1 at the label.
-        share_N: Result of `drawing_shares`.
+        share_N: Result of `drawing_shares` or `mixture_shares`.
     """
     counts_C: Doubles = len(share_N) * (share_N @ target_NC)
     return np.where(counts_C > 0, counts_C, 1.0)

@@ -3,6 +3,8 @@
 Letters: N clips; T frames of a view.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipeline.store.reader import FeatureCache
@@ -12,14 +14,17 @@ _QUARTILES = (25, 50, 75)
 _DECIMALS = 6
 
 
-def length_quartiles(cache: FeatureCache, row_N: Ints) -> tuple[float, ...]:
+def length_quartiles(clips: Sequence[tuple[FeatureCache, Ints]]) -> tuple[float, ...]:
     """Return the 25%, 50% and 75% quantiles of the lengths of clips, in seconds; empty if none has times.
 
-    Args:
-        cache: An open cache.
-        row_N: Rows of the clips.
+    `clips` are open caches, each with the rows of its clips.
     """
-    length_N = lengths(cache.read("frame_seconds")[row_N, 0], cache.read("frame_valid")[row_N, 0])
+    length_N = np.concatenate(
+        [
+            lengths(cache.read("frame_seconds")[row_N, 0], cache.read("frame_valid")[row_N, 0])
+            for cache, row_N in clips
+        ]
+    )
     known = length_N[np.isfinite(length_N) & (length_N > 0)]
     if not len(known):
         return ()

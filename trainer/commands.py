@@ -1,7 +1,7 @@
 """`demo`, `train`, `evaluate`, `report`, `ablate`. Heavy modules are imported inside commands."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,15 @@ AllowLeak = Annotated[
     typer.Option(
         "--allow-leak",
         help="Accept test clips that share footage with training clips; mark the result.",
+        rich_help_panel=DATA,
+    ),
+]
+TrainingCaches = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cache",
+        help="Train on this cache: a directory, or s3://BUCKET/PREFIX. Further ones add training clips to "
+        "those of the first, which has the classes, validation and test clips [feats.zarr].",
         rich_help_panel=DATA,
     ),
 ]
@@ -109,11 +118,12 @@ def demo(
 )
 def train(
     context: typer.Context,
-    cache: Cache = "feats.zarr",
+    cache: TrainingCaches = None,
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Write the run to this new directory [runs/CACHE-foldF-seedS].", rich_help_panel=OUTPUT
+            help="Write the run to this new directory [runs/CACHE-foldF-seedS].",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     preset: Annotated[
@@ -129,8 +139,21 @@ def train(
         ),
     ] = None,
     fold: Annotated[
-        str, typer.Option(help="Train on this fold, by number from 1 or by name.", rich_help_panel=DATA)
-    ] = "1",
+        list[str] | None,
+        typer.Option(
+            help="Train on this fold, by number from 1 or by name; give one for every --cache, or one for "
+            "each [1].",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Read from this TOML file which class of a further --cache means which class of the first, "
+            'such as "joy" = "happiness", or "" to leave it out [by their names, in any spelling].',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     encoder_weights: EncoderWeightsOfCache = None,
@@ -147,7 +170,8 @@ def train(
     set_: Settings = None,
     json_: Json = False,
 ) -> None:
-    """Train the OUS model on one fold of a cache, and keep the epoch that `schedule.select` chooses."""
+    """Train the OUS model on a fold of a cache, and keep the epoch that `schedule.select` chooses."""
+    from trainer.class_map import read_class_map
     from trainer.config_choice import chosen_config
     from trainer.training import train as train_run
 
@@ -158,15 +182,18 @@ def train(
         msg = f"--preset {preset} and --config '{config}': leave out one of them."
         raise ConfigError(msg)
     chosen = chosen_config(config or preset or "default", set_ or [])
-    where = run or _free_run(cache, fold, seed)
-    note_versions(cache)
+    caches, folds = cache or ["feats.zarr"], fold or ["1"]
+    where = run or _free_run(caches, folds[0], seed)
+    for one in caches:
+        note_versions(one)
     try:
         result = train_run(
-            cache, where, chosen, fold=fold, seed=seed, device=device, encoder_weights=encoder_weights,
-            profile=profile, on_epoch=_show_epoch,
+            caches, where, chosen, fold=folds, seed=seed, device=device, encoder_weights=encoder_weights,
+            classes=None if classes is None else read_class_map(classes), profile=profile,
+            on_epoch=_show_epoch,
         )  # fmt: skip
     except KeyboardInterrupt:
-        say(_stopped(where, cache, fold, chosen, seed))
+        say(_stopped(where, caches[0], folds[0], chosen, seed))
         raise typer.Exit(EXIT_INTERRUPTED) from None
     answer(result, json_)
 
@@ -225,11 +252,11 @@ def _show_epoch(report: "EpochReport") -> None:
     )
 
 
-def _free_run(cache: str, fold: str, seed: int) -> Path:
+def _free_run(caches: Sequence[str], fold: str, seed: int) -> Path:
     from pipeline.own_dir import OwnDir
     from pipeline.store.location import Location
 
-    stem = f"{Location.of(cache).stem}-fold{fold}-seed{seed}"
+    stem = f"{'+'.join(Location.of(cache).stem for cache in caches)}-fold{fold}-seed{seed}"
     names = (stem + (f"-{n}" if n > 1 else "") for n in range(1, sys.maxsize))
     return next(path for path in (Path("runs") / name for name in names) if not OwnDir.of(path).exists())
 

@@ -38,6 +38,9 @@ class DataConfig:
         sampling: Clips of an epoch. ``natural``: each training clip once. ``balanced``: as many clips, drawn
             with replacement so that all classes are equally frequent. ``square_root``: drawn so that the
             frequency of a class is proportional to the square root of its number of clips.
+        mixture: Clips of an epoch in a training on several caches. ``size``: all training clips are one set,
+            from which `sampling` takes its clips. ``equal``: as many clips as all caches have, drawn with
+            replacement so that every cache has an equal part; `sampling` then holds within each cache.
         residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
         polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
     """
@@ -47,6 +50,7 @@ class DataConfig:
     views: Literal["random", "first"] = "random"
     face_frames: Literal["all", "in_view"] = "all"
     sampling: Literal["natural", "balanced", "square_root"] = "natural"
+    mixture: Literal["size", "equal"] = "size"
     mixup: float = 0.0
     residence: Literal["auto", "device", "host"] = "auto"
     polarity_map: tuple[str, ...] = ()
@@ -57,6 +61,7 @@ class DataConfig:
         require_one_of("data.views", self.views, ("random", "first"))
         require_one_of("data.face_frames", self.face_frames, ("all", "in_view"))
         require_one_of("data.sampling", self.sampling, ("natural", "balanced", "square_root"))
+        require_one_of("data.mixture", self.mixture, ("size", "equal"))
         require_range("data.mixup", self.mixup, 0, 10)
         if self.mixup and self.face_frames == "in_view":
             msg = (
@@ -216,7 +221,7 @@ class TrainConfig:
             )
             raise ConfigError(msg)
         corrected = self.losses.class_weights != "none" or self.losses.logit_adjustment
-        if self.data.sampling == "balanced" and corrected:
+        if self.data.sampling == "balanced" and self.data.mixture == "size" and corrected:
             name = "class_weights" if self.losses.class_weights != "none" else "logit_adjustment"
             msg = (
                 f"data.sampling is 'balanced': all classes are equally frequent, and losses.{name} has no "
@@ -256,6 +261,7 @@ _LATER = (
     ("data", "face_frames", "all"),
     ("data", "sampling", "natural"),
     ("data", "mixup", 0.0),
+    ("data", "mixture", "size"),
     ("model", "architecture", "ous"),
     ("losses", "class_weights", "none"),
     ("losses", "effective_beta", 0.999),

@@ -45,7 +45,7 @@ class TrainingRun:
     """The parts of a run.
 
     Attributes:
-        data: Training clips first, then validation clips.
+        data: Training and validation clips, then training clips of further caches.
         train_places, validation_places: Their positions in `data`.
         state: The trained parts.
         take_step: Takes a step of training.
@@ -275,6 +275,8 @@ def _board_settings(config: TrainConfig, info: RunInfo) -> BoardSettings:
         for key, value in values.items()
     }
     settings |= {"dataset": info.dataset, "encoder": info.encoder_name, "fold": info.fold, "seed": info.seed}
+    if info.added_caches:
+        settings["added"] = "; ".join(f"{added.dataset}, fold {added.fold}" for added in info.added_caches)
     return settings
 
 

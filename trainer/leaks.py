@@ -4,7 +4,8 @@ Footage is compared by file hash and time window, not by ids or names of dataset
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from pipeline.errors import CheckpointError, some
 from pipeline.footage import Footage, FootageIndex
@@ -35,6 +36,23 @@ class Leak:
     def none(cls, split: str, num_clips: int) -> "Leak":
         """Return a leak without clips."""
         return cls(split=split, num_clips=num_clips, pairs={})
+
+    def joined(self, other: "Leak") -> "Leak":
+        """Return the clips of this leak and of another of the same measured clips, each clip once."""
+        pairs = {
+            name: _by_clip(self.pairs.get(name, ()), other.pairs.get(name, ()))
+            for name in dict.fromkeys([*self.pairs, *other.pairs])
+        }
+        return replace(self, pairs=pairs, reported=_by_clip(self.reported, other.reported))
+
+    def of_dataset(self, dataset: str) -> "Leak":
+        """Return the leak with the dataset behind the id of each seen clip, for clips of a further cache."""
+
+        def named(pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+            return tuple((clip_id, f"{other} ({dataset})") for clip_id, other in pairs)
+
+        pairs = {name: named(pairs) for name, pairs in self.pairs.items()}
+        return replace(self, pairs=pairs, reported=named(self.reported))
 
     @property
     def clip_ids(self) -> tuple[str, ...]:
@@ -112,6 +130,14 @@ def find_leak(
         if found:
             pairs[name] = tuple(found)
     return Leak(split=split, num_clips=len(measured), pairs=pairs, reported=tuple(reported))
+
+
+def _by_clip(*parts: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the first pair of each measured clip."""
+    first: dict[str, str] = {}
+    for clip_id, other in chain(*parts):
+        first.setdefault(clip_id, other)
+    return tuple(first.items())
 
 
 def _named(pairs: Sequence[tuple[str, str]]) -> str:

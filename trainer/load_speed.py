@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from pipeline.store.reader import FeatureCache
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 
 _LOADED = ("face/embedding", "scene/embedding", "scene/early")

@@ -17,11 +17,12 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Floats, Ints
-from trainer.batches import ClipData, load_clips
+from trainer.batches import ClipData
 from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.class_map import NO_CLASS, ClassMap
+from trainer.clip_loading import load_clips
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
 from trainer.holdout import CLIPS
@@ -240,8 +241,7 @@ def measure(
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
             leak = stored_leak(
-                run_dir, info.dataset, features, split, row_N,
-                is_own_fold=is_own_fold, num_train=info.num_train,
+                run_dir, info, features, split, row_N, fold=name, is_own_fold=is_own_fold,
             )  # fmt: skip
         if not allow_leak:
             leak.require_none(str(run_dir), str(place))

@@ -55,7 +55,8 @@ def load_settings(folder: Folder) -> tuple[TrainConfig, RunInfo]:
             msg = f"its version is {str(values.get('version'))[:20]}; this program reads {VERSION}"
             raise ValueError(msg)  # noqa: TRY301
         config, info = from_dict(TrainConfig, values["settings"]), info_from(values["run"])
-        if info.cache_path or info.cache_from_run or not info.identity:
+        paths = [(one.cache_path, one.cache_from_run) for one in info.added_caches]
+        if info.cache_path or info.cache_from_run or any(map(any, paths)) or not info.identity:
             msg = "it names a cache, or lacks the identity of the features; a model of `export` does not"
             raise ValueError(msg)  # noqa: TRY301
         return config, info  # noqa: TRY300

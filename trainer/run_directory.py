@@ -16,9 +16,11 @@ from pipeline.errors import (
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.program import command
 from pipeline.strict_json import from_json, to_json
+from trainer.added_cache import added_from
 from trainer.config import TrainConfig
 from trainer.config_file import from_toml, to_toml
-from trainer.run_info import RunInfo, require_types
+from trainer.run_info import RunInfo
+from trainer.run_values import require_types
 
 CONFIG_FILE = "config.toml"
 RUN_FILE = "run.json"
@@ -113,6 +115,7 @@ def info_from(values: Mapping[str, Any]) -> RunInfo:
         class_names=tuple(info.class_names),
         packages=tuple(info.packages),
         clip_seconds=tuple(info.clip_seconds),
+        added_caches=added_from(info.added_caches),
     )
 
 

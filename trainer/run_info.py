@@ -1,8 +1,7 @@
 """Origin and progress of a run: the content of run.json."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,15 @@ from pipeline.device import device_name
 from pipeline.errors import (
     CheckpointError,
     counted,
+    printable,
 )
 from pipeline.fingerprint import differences
 from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from pipeline.strict_json import NonFiniteError, depth, to_json
+from trainer.added_cache import AddedCache
 from trainer.caches import stored_location, training_cache
-from trainer.calibration import HIGHEST, LOWEST
 from trainer.clip_lengths import length_quartiles
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, usable_sha256
@@ -39,24 +38,6 @@ OF_MODEL_INPUT = (
 )
 """Attributes, of runs and of caches, that are equal if features of one fit the model of another."""
 _PACKAGES = ("torch", "numpy", "open_clip_torch", "zarr")
-_SHOWN = 100
-_MOST_DEPTH, _MOST_CHARACTERS = 20, 1 << 20
-"""Limits for the values that describe an extraction."""
-
-_NUM_QUARTILES = 3
-_NUMBERS = ("loss", "war", "uar")
-_Check = Callable[[Any], bool]
-_KINDS: Mapping[Any, tuple[_Check, str]] = {
-    str: (lambda value: type(value) is str, "str"),
-    int: (lambda value: type(value) is int, "int"),
-    bool: (lambda value: type(value) is bool, "bool"),
-    float: (lambda value: type(value) in (float, int), "float"),
-    tuple[str, ...]: (lambda value: _is_list(value, (str,)), "a list of texts"),
-    tuple[float, ...]: (lambda value: _is_list(value, (float, int)), "a list of numbers"),
-    Mapping[str, int]: (lambda value: _is_counts(value), "an object of counts"),
-    Mapping[str, Any]: (lambda value: _is_small(value), "an object of at most 1 MB in 20 levels"),
-}
-"""Annotations of `RunInfo` -> whether a JSON value is of this type, and its description."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +55,8 @@ class RunInfo:
             train.
         selected_by: Number of these clips that chose it: loss, war or uar (`schedule.select`).
         validation_leak: Number of validation clips that share footage with training clips.
+        added_caches: Further caches, which added training clips. All other attributes of clips are of the
+            first cache alone, but for `clip_seconds`.
         usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
             `precision`. Empty or 0 in runs of versions that did not record them.
         identity, extract_config: How the features were made: `CacheMeta.identity`, which holds no path, and
@@ -106,6 +89,7 @@ class RunInfo:
     clips_sha256: str
     training_sha256: str
     cache_from_run: str = ""
+    added_caches: tuple[AddedCache, ...] = ()
     num_tokens: int = 0
     validation_leak: int = 0
     usable_sha256: str = ""
@@ -166,7 +150,7 @@ class RunInfo:
             precision=training_precision(config, device),
             identity=dict(meta.identity),
             extract_config=portable_values(meta.config),
-            clip_seconds=length_quartiles(cache, rows.train),
+            clip_seconds=length_quartiles([(cache, rows.train)]),
             selected_by=config.schedule.select,
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)
@@ -192,6 +176,12 @@ class RunInfo:
             lines.append(
                 f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of the fold had no features yet"
             )
+        for added in self.added_caches:
+            if pending := added.left_out.get("pending", 0):
+                lines.append(
+                    f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of "
+                    f"{printable(added.dataset)} had no features yet"
+                )
         return tuple(lines)
 
     @property
@@ -203,6 +193,24 @@ class RunInfo:
     def chosen_number(self) -> str:
         """`selected_by` as it is shown: loss, WAR or UAR."""
         return "loss" if self.selected_by == "loss" else self.selected_by.upper()
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets of all caches that trained the run, each once, that of the first cache first."""
+        return tuple(dict.fromkeys([self.dataset, *(added.dataset for added in self.added_caches)]))
+
+    @property
+    def trained_on(self) -> str:
+        """Dataset and fold of the training, and of the caches that added clips, in words."""
+        added = [f", with {one.dataset}, fold {one.fold}" for one in self.added_caches]
+        return f"{self.dataset}, fold {self.fold}{''.join(added)}"
+
+    @property
+    def num_training_clips(self) -> int:
+        """Number of training clips of all caches; 0 if the run did not record it."""
+        if not self.num_train:
+            return 0
+        return self.num_train + sum(added.num_train for added in self.added_caches)
 
     @property
     def shape(self) -> FeatureShape:
@@ -234,62 +242,3 @@ class RunInfo:
                 f"{' and --tokens' if self.num_tokens else ''}."
             )
             raise CheckpointError(msg)
-
-
-def require_types(info: RunInfo) -> None:
-    """Raise ValueError for a value of an undeclared type, or a number out of its range."""
-    for part in fields(info):
-        value, (is_right, wanted) = getattr(info, part.name), _KINDS[part.type]
-        if not is_right(value):
-            msg = f"{part.name} is {repr(value)[:_SHOWN]}; {wanted} is needed"
-            raise ValueError(msg)
-    if not math.isfinite(info.best_loss):
-        msg = f"best_loss is {info.best_loss}; a finite number is needed"
-        raise ValueError(msg)
-    for name in ("num_frames", "embed_width", "encoder_width"):
-        _require_within(info, name, 1, LARGEST_SIZE)
-    for name in ("num_tokens", "seed", "num_train", "num_validation", "validation_leak"):
-        if getattr(info, name) < 0:
-            msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 0 or more"
-            raise ValueError(msg)
-    if info.selected_by not in _NUMBERS:
-        msg = f"selected_by is {repr(info.selected_by)[:_SHOWN]}; allowed: {', '.join(_NUMBERS)}"
-        raise ValueError(msg)
-    for name in ("ece_before", "ece_after"):
-        _require_within(info, name, 0, 1)
-    if info.temperature != 0:
-        _require_within(info, "temperature", LOWEST, HIGHEST)
-    seconds = list(info.clip_seconds)
-    if seconds and not (
-        len(seconds) == _NUM_QUARTILES
-        and seconds == sorted(seconds)
-        and seconds[0] > 0
-        and math.isfinite(seconds[-1])
-    ):
-        msg = f"clip_seconds is {repr(seconds)[:_SHOWN]}; three rising numbers above 0 are needed, or none"
-        raise ValueError(msg)
-
-
-def _require_within(info: RunInfo, name: str, low: float, high: float) -> None:
-    value = getattr(info, name)
-    if not low <= value <= high:
-        msg = f"{name} is {repr(value)[:_SHOWN]}; allowed: {low} to {high}"
-        raise ValueError(msg)
-
-
-def _is_list(value: Any, kinds: tuple[type, ...]) -> bool:
-    return type(value) in (list, tuple) and all(type(item) in kinds for item in value)
-
-
-def _is_counts(value: Any) -> bool:
-    return type(value) is dict and all(type(number) is int and number >= 0 for number in value.values())
-
-
-def _is_small(value: Any) -> bool:
-    """Return whether a value is an object of plain JSON values within the limits."""
-    if type(value) is not dict or depth(value, _MOST_DEPTH) > _MOST_DEPTH:
-        return False
-    try:
-        return len(to_json(value, indent=None)) <= _MOST_CHARACTERS
-    except (TypeError, ValueError, NonFiniteError):
-        return False

@@ -145,7 +145,7 @@ class Run:
         encoder = f"{info.encoder_name}{' with random weights' * info.random_weights}"
         war = "" if self.test_war is None else f", test WAR {self.test_war:.1%}"
         classes = f"{counted(len(self.class_names), 'class', 'classes')} ({', '.join(self.class_names)})"
-        origin = f"{info.dataset}, fold {info.fold}, seed {info.seed}"
+        origin = f"{info.trained_on}, seed {info.seed}"
         return printable(f"Run('{self.path}': {classes}; encoder {encoder}; {origin}{war})")
 
 

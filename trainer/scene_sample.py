@@ -20,8 +20,9 @@ from pipeline.errors import CacheError, CheckpointError, ConfigError, FileError,
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Ints
-from trainer.batches import Batch, ClipData, load_clips
+from trainer.batches import Batch, ClipData
 from trainer.caches import chosen_cache, open_cache
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.folds import fold_rows
 from trainer.holdout import CLIPS

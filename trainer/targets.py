@@ -5,6 +5,7 @@ Validation and all measurements use the logits as they are, and labels.
 Letters: B clips of a batch; N training clips; C classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from torch.nn import functional
 
 from pipeline.errors import CacheError, ConfigError, counted, some
-from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer.batches import Batch, ClipData
-from trainer.class_balance import Doubles, class_counts, class_weights, drawing_shares, log_prior
+from trainer.class_balance import Doubles, class_counts, class_weights, log_prior
+from trainer.class_map import NO_CLASS
+from trainer.clip_loading import ClipSource
 from trainer.config import TrainConfig
 
 _SUM_TOLERANCE = 1e-3
@@ -40,22 +42,22 @@ class ClassLoss:
 
     @classmethod
     def of(
-        cls, config: TrainConfig, label_N: Ints, target_NC: Doubles, device: torch.device
+        cls, config: TrainConfig, share_N: Doubles, target_NC: Doubles, device: torch.device
     ) -> "ClassLoss | None":
         """Return the loss of a run; None if it is the plain cross-entropy of logits and labels.
 
-        Weights and prior are those of the clips as `data.sampling` draws them.
+        Weights and prior are those of the clips as they are drawn.
 
         Args:
             config: Settings of the run.
-            label_N: Classes of the training clips.
+            share_N: Result of `class_balance.mixture_shares` for the training clips.
             target_NC: Their targets.
             device: Device that trains.
         """
         if config.has_plain_targets:
             return None
         losses = config.losses
-        counts_C = class_counts(target_NC, drawing_shares(label_N, config.data.sampling))
+        counts_C = class_counts(target_NC, share_N)
         weight_C = prior_C = None
         if losses.class_weights != "none":
             weight_C = _on(device, class_weights(counts_C, losses.class_weights, losses.effective_beta))
@@ -86,30 +88,39 @@ class ClassLoss:
         return loss_B.sum() if self.reduction == "sum" else loss_B.mean()
 
 
-def training_targets(cache: FeatureCache, row_N: Ints, config: TrainConfig) -> tuple[Doubles, str]:
+def training_targets(
+    sources: Sequence[ClipSource], config: TrainConfig, num_classes: int
+) -> tuple[Doubles, str]:
     """Return the targets of training clips [N, C], and a remark on clips without votes; empty for none.
 
     Args:
-        cache: An open cache.
-        row_N: Rows of the training clips, with labels.
+        sources: The training clips, N in all.
         config: Settings of the run.
+        num_classes: C of the run.
 
     Raises:
         ConfigError, CacheError: As for `vote_targets`.
     """
     if config.losses.targets == "label":
-        return label_targets(cache.read("label")[row_N], len(cache.meta.class_names)), ""
-    target_NC, num_voted = vote_targets(cache, row_N, config.losses.vote_temperature)
-    if num_voted == len(row_N):
+        label_N = np.concatenate([source.label_N for source in sources])
+        return label_targets(label_N, num_classes), ""
+    target_NC, num_voted = vote_targets(sources, config.losses.vote_temperature, num_classes)
+    if num_voted == len(target_NC):
         return target_NC, ""
-    note = f"{num_voted:,} of {counted(len(row_N), 'training clip')} have votes; the others keep their label"
-    return target_NC, note
+    clips = counted(len(target_NC), "training clip")
+    return target_NC, f"{num_voted:,} of {clips} have votes; the others keep their label"
 
 
-def with_targets(data: ClipData, target_NC: Doubles) -> ClipData:
-    """Return features with the targets of their first N clips, the training clips; the others have labels."""
-    label_N, num = data.label_N.cpu().numpy(), len(target_NC)
-    all_NC = np.concatenate([target_NC, label_targets(label_N[num:], target_NC.shape[1])])
+def with_targets(data: ClipData, places: torch.Tensor, target_NC: Doubles) -> ClipData:
+    """Return features with the targets of the training clips; the other clips have their label.
+
+    Args:
+        data: Features of all clips.
+        places: The training clips among them.
+        target_NC: Their targets.
+    """
+    all_NC = label_targets(data.label_N.cpu().numpy(), target_NC.shape[1])
+    all_NC[places.numpy()] = target_NC
     return replace(data, target_NC=_on(data.label_N.device, all_NC))
 
 
@@ -118,16 +129,18 @@ def label_targets(label_N: Ints, num_classes: int) -> Doubles:
     return np.eye(num_classes)[label_N]
 
 
-def vote_targets(cache: FeatureCache, row_N: Ints, temperature: float) -> tuple[Doubles, int]:
+def vote_targets(sources: Sequence[ClipSource], temperature: float, num_classes: int) -> tuple[Doubles, int]:
     """Return the votes of clips as targets, and the number of clips with votes.
 
     The target of a class with the share v of the votes is proportional to v^(1 / temperature). A clip without
-    votes has its label as target.
+    votes has its label as target. Where a cache has other classes than the run, the votes of classes that are
+    one class of the run are added up, and v is the share among the votes for classes of the run; a clip
+    without any has its label.
 
     Args:
-        cache: An open cache.
-        row_N: Rows of the training clips, with labels.
+        sources: The training clips, N in all.
         temperature: ``losses.vote_temperature``.
+        num_classes: C of the run.
 
     Returns:
         Targets [N, C], and a number from 1 to N.
@@ -136,28 +149,49 @@ def vote_targets(cache: FeatureCache, row_N: Ints, temperature: float) -> tuple[
         ConfigError: None of the clips has votes.
         CacheError: Votes are not fractions with a sum of 1.
     """
-    vote_NC = cache.read("votes")[row_N].astype(np.float64)
-    has_votes_N = ~np.isnan(vote_NC).all(axis=1)
+    target_NC = label_targets(np.concatenate([source.label_N for source in sources]), num_classes)
+    vote_NC = np.concatenate([_votes(source, num_classes) for source in sources])
+    has_votes_N = vote_NC.any(axis=1)
     if not has_votes_N.any():
+        where = " and ".join(f"'{source.cache.place}'" for source in sources)
         msg = (
-            f"losses.targets is 'votes', but none of the {counted(len(row_N), 'training clip')} of "
-            f"'{cache.place}' has annotators' votes; give the dataset votes and run `cache relabel`, or set "
+            f"losses.targets is 'votes', but none of the {counted(len(target_NC), 'training clip')} of "
+            f"{where} has annotators' votes; give the dataset votes and run `cache relabel`, or set "
             "losses.targets=label."
         )
         raise ConfigError(msg)
     given_NC = vote_NC[has_votes_N]
+    sharp_NC = (given_NC / given_NC.max(axis=1, keepdims=True)) ** (1 / temperature)
+    target_NC[has_votes_N] = sharp_NC / sharp_NC.sum(axis=1, keepdims=True)
+    return target_NC, int(has_votes_N.sum())
+
+
+def _votes(source: ClipSource, num_classes: int) -> Doubles:
+    """Return the votes of clips for the classes of the run [N, C], 0 for a clip without votes.
+
+    Raises CacheError if votes are not fractions with a sum of 1.
+    """
+    cache = source.cache
+    vote_NC: Doubles = cache.read("votes")[source.row_N].astype(np.float64)
+    has_votes_N = ~np.isnan(vote_NC).all(axis=1)
+    given_NC = vote_NC[has_votes_N]
     is_right_N = (given_NC >= 0).all(axis=1) & (np.abs(given_NC.sum(axis=1) - 1) < _SUM_TOLERANCE)
     if not is_right_N.all():
-        ids = cache.read("clip_id")[row_N[has_votes_N][~is_right_N]].tolist()
+        ids = cache.read("clip_id")[source.row_N[has_votes_N][~is_right_N]].tolist()
         msg = (
             f"{cache.place}: the votes of {counted(len(ids), 'clip')} are not fractions with a sum of 1: "
             f"{some([repr(one) for one in ids])}. The cache is damaged; run `cache relabel`."
         )
         raise CacheError(msg)
-    target_NC = label_targets(cache.read("label")[row_N], vote_NC.shape[1])
-    sharp_NC = (given_NC / given_NC.max(axis=1, keepdims=True)) ** (1 / temperature)
-    target_NC[has_votes_N] = sharp_NC / sharp_NC.sum(axis=1, keepdims=True)
-    return target_NC, int(has_votes_N.sum())
+    vote_NC[~has_votes_N] = 0
+    if source.class_map is None:
+        return vote_NC
+    of_cache = source.class_map.labels(np.arange(vote_NC.shape[1]))  # the class of the run, NO_CLASS for none
+    mapped_NC = np.zeros((len(vote_NC), num_classes))
+    for number, label in enumerate(of_cache.tolist()):
+        if label != NO_CLASS:
+            mapped_NC[:, label] += vote_NC[:, number]
+    return mapped_NC
 
 
 def _on(device: torch.device, value: Doubles) -> torch.Tensor:

@@ -1,17 +1,20 @@
-"""A cache, a fold and a config -> a run directory with the best checkpoint of the run."""
+"""One or several caches, a fold and a config -> a run directory with the best checkpoint of the run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.cancel import CancelToken
 from pipeline.config import require_range
 from pipeline.device import choose_device
+from pipeline.errors import ConfigError, counted
 from pipeline.own_dir import Folder, OwnDir
-from pipeline.store.location import LocationLike
+from pipeline.store.location import Location, LocationLike
+from trainer.added_clips import AddedRequest, require_different
 from trainer.caches import chosen_cache
 from trainer.config import TrainConfig
 from trainer.config_choice import chosen_config
 from trainer.run_directory import load_config, load_info, require_new
+from trainer.run_info import RunInfo
 from trainer.training_result import EpochReport, TrainResult
 from trainer.training_task import TrainTask, run_task
 
@@ -19,12 +22,13 @@ _LARGEST_SEED = 2**32 - 1
 
 
 def train(
-    cache: LocationLike,
+    cache: LocationLike | Sequence[LocationLike],
     run_dir: Folder,
     config: TrainConfig | str | Path = "default",
     *,
     settings: Sequence[str] = (),
-    fold: int | str = 1,
+    fold: int | str | Sequence[int | str] = 1,
+    classes: Mapping[str, str] | None = None,
     seed: int = 0,
     device: str = "auto",
     encoder_weights: str | None = None,
@@ -39,13 +43,19 @@ def train(
 
     On a CPU, the same seed, machine and number of threads give the same numbers to the bit.
 
+    The first of several caches has the classes, validation and test clips of the run. The others add the
+    training clips, and the clips marked as validation, of one of their folds. All have features of one
+    identity.
+
     Args:
-        cache: Location of the cache.
+        cache: Location of the cache, or of several.
         run_dir: A new or empty directory.
         config: Settings of the run: a preset such as ``"paper"``, a TOML file, the directory of another run,
             or a `TrainConfig`.
         settings: Changed settings, as ``"section.key=value"``.
-        fold: Name of the fold, or its number from 1.
+        fold: Name of the fold, or its number from 1, in every cache; or one for each cache.
+        classes: Classes of the further caches -> classes of the run, as for `ClassMap.of`. None: by their
+            names, in any spelling. Clips of other classes are left out and counted.
         seed: Seed of all random numbers, 0 to 2**32 - 1.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         encoder_weights: Tag or path of the weights of the text encoder. None: those that the cache names.
@@ -57,7 +67,8 @@ def train(
         cancel: Checked after every epoch.
 
     Raises:
-        ConfigError: `run_dir` is not new, or the cache does not fit the settings.
+        ConfigError: `run_dir` is not new, the cache does not fit the settings, or a further cache does not
+            fit the first one.
         WeightsError: The text encoder is not that of the cache.
         CacheError: The cache is damaged, has features that are NaN or infinite, or other usable clips than
             expected.
@@ -68,18 +79,28 @@ def train(
     config = chosen_config(config, settings)
     require_new(run_dir)
     require_seed(seed)
+    places = _places(cache)
+    folds = _folds(fold, len(places))
+    if classes is not None and len(places) == 1:
+        msg = "--classes applies to the further caches of a training, and one cache is given; leave it out."
+        raise ConfigError(msg)
+    require_different(places)
+    added = [
+        AddedRequest(place=place, fold=one, classes=classes or {})
+        for place, one in zip(places[1:], folds[1:], strict=True)
+    ]
     task = TrainTask(
-        folder=OwnDir.of(run_dir), config=config, fold=fold, seed=seed, device=choose_device(device),
-        encoder_weights=encoder_weights, usable_sha256=usable_sha256, is_resumable=is_resumable,
+        folder=OwnDir.of(run_dir), config=config, fold=folds[0], seed=seed, device=choose_device(device),
+        encoder_weights=encoder_weights, added=added, usable_sha256=usable_sha256, is_resumable=is_resumable,
         has_profile=profile, has_figures=has_figures, on_epoch=on_epoch, cancel=cancel,
     )  # fmt: skip
-    return run_task(task, cache)
+    return run_task(task, places[0])
 
 
 def resume(
     run_dir: Folder,
     *,
-    cache: LocationLike | None = None,
+    cache: LocationLike | Sequence[LocationLike] | None = None,
     device: str = "auto",
     encoder_weights: str | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
@@ -92,7 +113,8 @@ def resume(
 
     Args:
         run_dir: Directory of the run.
-        cache: The training cache, if it has moved. None: the one that the run names.
+        cache: The training cache, if it has moved; all of them for a run of several. None: those that the
+            run names.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         encoder_weights: As in `train`.
         on_epoch: Called after every further epoch.
@@ -106,12 +128,54 @@ def resume(
     """
     folder = OwnDir.of(run_dir)
     config, info = load_config(folder), load_info(folder)
+    named = [
+        info.training_cache(folder.path),
+        *(one.training_cache(folder.path) for one in info.added_caches),
+    ]
+    given = [None] * len(named) if cache is None else _places(cache)
+    if len(given) != len(named):
+        msg = (
+            f"--resume '{folder}': {counted(len(named), 'cache')} trained the run, and "
+            f"{len(given)} {'is' if len(given) == 1 else 'are'} given; give --cache once for each, in their "
+            f"order: {', '.join(map(str, named))}."
+        )
+        raise ConfigError(msg)
+    places = [chosen_cache(folder.path, *pair) for pair in zip(named, given, strict=True)]
     task = TrainTask(
         folder=folder, config=config, fold=info.fold, seed=info.seed, device=choose_device(device),
-        encoder_weights=encoder_weights, on_epoch=on_epoch, cancel=cancel,
+        encoder_weights=encoder_weights, added=_added_again(info, places[1:]), on_epoch=on_epoch,
+        cancel=cancel,
     )  # fmt: skip
-    place = chosen_cache(folder.path, info.training_cache(folder.path), cache)
-    return run_task(task, place, is_resumed=True)
+    return run_task(task, places[0], is_resumed=True)
+
+
+def _added_again(info: RunInfo, places: Sequence[Location]) -> list[AddedRequest]:
+    """Return the further caches of a run that is resumed, at their locations."""
+    return [
+        AddedRequest(place=place, fold=one.fold, classes=one.classes, recorded=one)
+        for one, place in zip(info.added_caches, places, strict=True)
+    ]
+
+
+def _places(cache: LocationLike | Sequence[LocationLike]) -> list[Location]:
+    """Return the locations of one cache or of several. Raises ConfigError if there is none."""
+    places = [cache] if isinstance(cache, str | Path | Location) else list(cache)
+    if not places:
+        msg = "train needs a cache, and an empty list of caches is given."
+        raise ConfigError(msg)
+    return [Location.of(place) for place in places]
+
+
+def _folds(fold: int | str | Sequence[int | str], num_caches: int) -> list[int | str]:
+    """Return the fold of each cache. Raises ConfigError unless one or as many as caches are given."""
+    folds = [fold] if isinstance(fold, int | str) else list(fold)
+    if len(folds) not in (1, num_caches):
+        msg = (
+            f"{counted(len(folds), 'fold')} and {counted(num_caches, 'cache')} are given; give --fold once, "
+            "for every cache, or once for each --cache, in their order."
+        )
+        raise ConfigError(msg)
+    return folds * num_caches if len(folds) == 1 else folds
 
 
 def require_seed(seed: int) -> None:

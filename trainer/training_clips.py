@@ -18,26 +18,38 @@ from pipeline.strict_json import from_json, to_json
 from pipeline.types import Ints, Split
 from trainer.folds import FoldRows
 from trainer.leaks import Leak, find_leak
+from trainer.run_info import RunInfo
 
 FILE = "training_clips.json"
 _MAX_BYTES = 256 << 20
 _SPLITS = ("train", "validation")
+_WITH_DATASET = 6
+"""Length of a stored clip of a further cache, whose last value is its dataset."""
+
+StoredClip = list[Any]
+"""A clip as training_clips.json lists it; see `training_clips_json`."""
 
 
-def training_clips_json(footage: Sequence[Footage], rows: FoldRows) -> str:
-    """Return the text of training_clips.json: the clips of `seen_rows`.
+def training_clips_json(footage: Sequence[Footage], rows: FoldRows, added: Sequence[StoredClip] = ()) -> str:
+    """Return the text of training_clips.json: the clips of `seen_rows`, and those of further caches.
 
     Each clip is a list of id, path, sha256 of the file, start and end in seconds; the end is null for the end
-    of the file. `footage` is that of the cache, by row.
+    of the file. Those of further caches have their dataset as a sixth value.
+
+    Args:
+        footage: Footage of the first cache, by row.
+        rows: Rows of its fold.
+        added: Results of `added_forms`.
     """
     lists = {
         name: sorted(_stored_form(footage[row]) for row in row_N.tolist())
         for name, row_N in seen_rows(rows).items()
     }
+    lists["train"].extend(added)
     return to_json(lists, indent=None) + "\n"
 
 
-def _stored_form(part: Footage) -> list[str | float | None]:
+def _stored_form(part: Footage) -> StoredClip:
     end = None if part.end_seconds == math.inf else part.end_seconds
     return [part.clip_id, part.key("path"), part.key("sha256"), part.start_seconds, end]
 
@@ -47,43 +59,83 @@ def seen_rows(rows: FoldRows) -> dict[str, Ints]:
     return {"train": rows.train} | ({} if rows.rule in ("test", "train") else {"validation": rows.validation})
 
 
+def added_forms(footage: Sequence[Footage], row_N: Ints, dataset: str) -> list[StoredClip]:
+    """Return clips of a further cache as training_clips.json lists them: with their dataset at the end."""
+    return sorted([*_stored_form(footage[row]), dataset] for row in row_N.tolist())
+
+
 def stored_leak(
     run_dir: Folder,
-    dataset: str,
+    info: RunInfo,
     cache: FeatureCache,
     split: str,
     row_N: Ints,
     *,
+    fold: str,
     is_own_fold: bool,
-    num_train: int = 0,
 ) -> Leak:
     """Find clips of a cache that share footage with clips that a run has seen.
 
     Args:
         run_dir: Directory of the run.
-        dataset: Dataset that the run was trained on.
+        info: Origin of the run.
         cache: The measured cache.
         split: ``test``, or ``validation``, which is compared with the training clips alone.
         row_N: Rows of the measured clips.
+        fold: Name of the measured fold.
         is_own_fold: See `find_leak`.
-        num_train: Training clips of the run; 0 if it did not record them.
 
     Raises:
         CheckpointError: The run's list of clips is missing, unreadable, or of another length.
     """
-    lists = _stored(run_dir)
-    _require_all(lists["train"], num_train, run_dir)
+    lists, dataset = _stored(run_dir), info.dataset
+    _require_all(lists["train"], info.num_training_clips, run_dir)
     seen = {
-        name: [_seen(clip, dataset) for clip in clips]
+        name: [_seen(clip, dataset) for clip in clips if len(clip) < _WITH_DATASET]
         for name, clips in lists.items()
         if split == "test" or name == "train"
     }
     is_official = dataset == cache.meta.dataset and dataset in OFFICIAL_SPLITS
     footage = cached_footage(cache)
-    measured = [
-        _measured(footage[row], cache.meta.dataset, is_official=is_official) for row in row_N.tolist()
-    ]
-    return find_leak(split, measured, seen, is_official=is_official, is_own_fold=is_own_fold)
+    parts = [footage[row] for row in row_N.tolist()]
+    measured = [_measured(part, cache.meta.dataset, is_official=is_official) for part in parts]
+    own = find_leak(split, measured, seen, is_official=is_official, is_own_fold=is_own_fold)
+    added = [clip for clip in lists["train"] if len(clip) == _WITH_DATASET]
+    folds = [(one.dataset, one.fold) for one in info.added_caches]
+    return own.joined(_added_leak(split, parts, cache.meta.dataset, fold, added, folds))
+
+
+def _added_leak(
+    split: str,
+    measured: Sequence[Footage],
+    dataset: str,
+    fold: str,
+    added: Sequence[StoredClip],
+    folds: Sequence[tuple[str, str]],
+) -> Leak:
+    """Find measured clips that share footage with clips of the further caches of a training.
+
+    Args:
+        split: Name of the measured split.
+        measured: Footage of the measured clips.
+        dataset: Dataset of the measured clips.
+        fold: Name of their fold.
+        added: Clips of the further caches.
+        folds: Dataset and fold of each of these caches.
+    """
+    leak = Leak.none(split, len(measured))
+    for name in dict.fromkeys(str(clip[-1]) for clip in added):
+        is_official = name == dataset and name in OFFICIAL_SPLITS
+        seen = [_seen(clip[:-1], name) for clip in added if clip[-1] == name]
+        found = find_leak(
+            split,
+            [_measured(part, dataset, is_official=is_official) for part in measured],
+            {"train": seen},
+            is_official=is_official,
+            is_own_fold={one_fold for one, one_fold in folds if one == name} == {fold},
+        )
+        leak = leak.joined(found.of_dataset(name))
+    return leak
 
 
 def _require_all(train: Sequence[Any], num_train: int, run_dir: Folder) -> None:
@@ -113,7 +165,8 @@ def is_trained_on(run_dir: Folder, cache: FeatureCache, fold: str) -> bool:
     """
     id_N, column = cache.read("clip_id"), cache.meta.fold_names.index(fold)
     trains_N = cache.read("membership")[:, column] == Split.TRAIN
-    known = {clip[0] for clip in _stored(run_dir)["train"]} & set(id_N.tolist())
+    own = [clip for clip in _stored(run_dir)["train"] if len(clip) < _WITH_DATASET]
+    known = {clip[0] for clip in own} & set(id_N.tolist())
     return 2 * len(known & set(id_N[trains_N].tolist())) >= len(known)
 
 
@@ -150,9 +203,16 @@ def _require_lists(lists: Any) -> None:
 
 
 def _checked(clip: Any) -> list[Any]:
-    """Return a stored clip: [id, path] or [id, path, sha256, start, end]. Raises ValueError otherwise."""
-    texts, numbers = clip[:3], clip[3:]
-    is_whole = isinstance(clip, list) and len(clip) in (2, 5) and all(isinstance(text, str) for text in texts)
+    """Return a stored clip. Raises ValueError otherwise.
+
+    [id, path], [id, path, sha256, start, end], or this with the dataset of a further cache.
+    """
+    texts, numbers = [*clip[:3], *clip[5:]], clip[3:5]
+    is_whole = (
+        isinstance(clip, list)
+        and len(clip) in (2, 5, _WITH_DATASET)
+        and all(isinstance(text, str) for text in texts)
+    )
     if not is_whole or not all(isinstance(n, int | float) for n in numbers if n is not None):
         msg = f"{str(clip)[:100]!r} is not a clip; id, path, sha256, start and end are needed"
         raise ValueError(msg)
@@ -194,7 +254,14 @@ def _by_id(dataset: str, clip_id: str, path: str) -> FileKey:
     return "id", dataset, clip_id, os.path.normpath(path)
 
 
-def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: str) -> Leak:
+def fold_leak(
+    footage: Sequence[Footage],
+    rows: FoldRows,
+    split: str,
+    dataset: str,
+    added: Sequence[StoredClip] = (),
+    folds: Sequence[tuple[str, str]] = (),
+) -> Leak:
     """Find clips of a fold that share footage with clips that a run on this fold sees.
 
     Args:
@@ -202,6 +269,8 @@ def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: s
         rows: Rows of the fold.
         split: ``validation`` or ``test``.
         dataset: Dataset of the cache.
+        added: Results of `added_forms`, clips of further caches that train the run.
+        folds: Dataset and fold of each of these caches.
     """
     splits = {"validation": rows.validation, "test": rows.test}
     if split == "validation" and rows.rule == "train":
@@ -212,4 +281,5 @@ def fold_leak(footage: Sequence[Footage], rows: FoldRows, split: str, dataset: s
         if split == "test" or name == "train"
     }
     measured = [footage[row] for row in splits[split].tolist()]
-    return find_leak(split, measured, seen, is_official=dataset in OFFICIAL_SPLITS)
+    own = find_leak(split, measured, seen, is_official=dataset in OFFICIAL_SPLITS)
+    return own.joined(_added_leak(split, measured, dataset, rows.fold_name, added, folds))

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.errors import counted, printable
 from pipeline.own_dir import Folder
 from pipeline.store.reader import FeatureCache
+from trainer.added_cache import AddedCache
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, usable_sha256
 from trainer.holdout import CLIPS
@@ -26,8 +27,9 @@ class TrainingSet:
     Attributes:
         usable_sha256: See `folds.usable_sha256`. The hash of the measured cache if its clips are those of the
             run; else as recorded, and empty for runs of versions that did not record it.
-        num_train, num_validation: Clips.
+        num_train, num_validation: Clips of the first cache.
         left_out: Number of clips of the fold that were not used, by reason; None if not recorded.
+        added: Further caches of the training, and their clips.
         num_more: Training clips that the cache has now and did not have then.
     """
 
@@ -35,6 +37,7 @@ class TrainingSet:
     num_train: int
     num_validation: int
     left_out: Mapping[str, int] | None
+    added: tuple[AddedCache, ...] = ()
     num_more: int = 0
 
     @classmethod
@@ -67,6 +70,7 @@ class TrainingSet:
             num_train=num_train,
             num_validation=num_validation,
             left_out=info.left_out_of_training if info.usable_sha256 else None,
+            added=info.added_caches,
             num_more=0 if rows is None else _num_more(rows, info, num_train, num_validation),
         )
 
@@ -77,6 +81,7 @@ class TrainingSet:
             num_train=len(rows.train),
             num_validation=len(rows.validation),
             left_out=info.left_out_of_training if info.usable_sha256 else dict(rows.left_out),
+            added=info.added_caches,
         )
 
     @property
@@ -92,7 +97,14 @@ class TrainingSet:
         else:
             left_out = f"left out: {left_out_text(self.left_out) or 'none'}"
         more = f"; the cache has {self.num_more} more training clips now" if self.num_more else ""
-        return f"{counted(self.num_train, 'clip')}, {self.num_validation} to validate; {left_out}{more}"
+        added = "".join(f"; and {one}{_left_out_of(one)}" for one in self.added)
+        own = f"{counted(self.num_train, 'clip')}, {self.num_validation} to validate; {left_out}{more}"
+        return f"{own}{added}"
+
+
+def _left_out_of(added: AddedCache) -> str:
+    text = left_out_text(added.left_out)
+    return f" (left out: {text})" if text else ""
 
 
 def _num_more(rows: FoldRows, info: RunInfo, num_train: int, num_validation: int) -> int:

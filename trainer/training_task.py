@@ -1,71 +1,58 @@
 """A training: its arguments -> the parts of the run -> its epochs, last files and result."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
-from itertools import zip_longest
 
+import numpy as np
 import torch
 
 from pipeline.cancel import CancelToken
 from pipeline.display.json_values import to_json_values
-from pipeline.errors import CheckpointError, ConfigError, FileError, MissingFileError, counted, printable
+from pipeline.errors import FileError, counted
 from pipeline.footage import cached_footage
 from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
-from trainer.batches import ClipData, load_clips
+from trainer.added_clips import AddedClips, AddedRequest, open_added, require_mixture
 from trainer.caches import location_from, open_cache
-from trainer.checkpoint import origin_of, reissued_weights
-from trainer.class_balance import drawing_shares
+from trainer.class_balance import mixture_shares
+from trainer.clip_lengths import length_quartiles
+from trainer.clip_loading import ClipSource, load_sources
 from trainer.config import TrainConfig
 from trainer.epochs import TrainedEpochs, TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.known_caches import remember
+from trainer.leaks import Leak
 from trainer.losses import require_negatives
 from trainer.metrics import Metrics
 from trainer.model import FeatureShape
 from trainer.model_choice import build_model
 from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
+from trainer.resumed_run import features_sha256, restore_run
 from trainer.run_directory import (
-    CONFIG_FILE,
-    RUN_FILE,
-    STATE_FILE,
     WEIGHTS_FILE,
     create_run_dir,
-    info_json,
-    load_info,
-    save_info,
 )
 from trainer.run_info import RunInfo
 from trainer.scene_sample import save_scenes, uses_scene
 from trainer.steps import TrainState, steps_of
 from trainer.targets import ClassLoss, training_targets, with_targets
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
-from trainer.training_clips import fold_leak, training_clips_json
+from trainer.training_clips import added_forms, fold_leak, training_clips_json
 from trainer.training_result import EpochReport, TrainResult, epoch_record
 from trainer.training_state import (
     LOCK_FILE,
     NOT_STORED,
-    EpochState,
     RunIdentity,
     StateKeeper,
-    StoredState,
-    machine_of,
-    read_state,
-    restore_best,
 )
 
 CURVES_FILE = "curves.png"
 PROFILE_FILE = "profile.json"
 _SCALE_CLIPS = 4096
-_OF_MACHINE = frozenset({"hardware", "packages", "precision", "cache_path"})
-"""Parts of a run's origin that may change when it is resumed."""
-_MAY_DIFFER = "Its numbers may differ from those of an uninterrupted training."
-_HASHED_CLIPS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +65,7 @@ class TrainTask:
     seed: int
     device: torch.device
     encoder_weights: str | None
+    added: Sequence[AddedRequest] = ()
     usable_sha256: str | None = None
     is_resumable: bool = True
     has_profile: bool = False
@@ -96,33 +84,43 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         no_state = ""
         if is_resumed:
             locked.enter_context(folder.lock(LOCK_FILE))
-        with open_cache(cache) as features:
+        with open_cache(cache) as features, ExitStack() as opened:
             if task.usable_sha256 is not None:
                 require_usable(features, task.usable_sha256)
+            added = open_added(features, task.fold, task.added, config, opened)
             rows = fold_rows(features, task.fold, config.data, seed)
-            run = _prepare(features, rows, config, seed, place, task.encoder_weights, watch)
-            footage, dataset = cached_footage(features), features.meta.dataset
-            leaks = [fold_leak(footage, rows, split, dataset) for split in ("validation", "test")]
+            run = _prepare(features, rows, added, task, watch)
+            seen = _SeenClips.of(features, rows, added)
             info = RunInfo.of_cache(features, rows, config, seed, place)
-            info = replace(info, validation_leak=len(leaks[0].clip_ids))
-            info = replace(info, cache_from_run=location_from(folder.path, features.place))
+            info = replace(
+                info,
+                validation_leak=len(seen.leaks[0].clip_ids),
+                cache_from_run=location_from(folder.path, features.place),
+            )
+            if added:
+                clips = [(features, rows.train), *((one.source.cache, one.source.row_N) for one in added)]
+                info = replace(
+                    info,
+                    added_caches=tuple(one.record(folder.path) for one in added),
+                    clip_seconds=length_quartiles(clips),
+                )
             if not is_resumed:
-                clips = {TRAINING_CLIPS_FILE: training_clips_json(footage, rows)}
-                create_run_dir(folder, config, info, clips)
+                create_run_dir(folder, config, info, {TRAINING_CLIPS_FILE: seen.json})
                 try:
                     if task.is_resumable:
                         locked.enter_context(folder.lock(LOCK_FILE))
                 except FileError as error:  # a file system without locks
                     task, no_state = replace(task, is_resumable=False), NOT_STORED.format(error)
-            unrecorded = remember(features.place)
+            caches = [features, *(one.source.cache for one in added)]
+            unrecorded = [note for cache in caches if (note := remember(cache.place))]
         keeper, restored, notes = None, None, [no_state]
         if task.is_resumable:
-            features_sha256 = _features_sha256(run.data)
+            hashed = features_sha256(run.data)
             if is_resumed:
-                restored = _restore(run, folder, info, features_sha256)
+                restored = restore_run(run, folder, info, hashed)
                 info, notes = restored.info, [restored.note]
             keeper = StateKeeper(
-                folder, run.state, run.generator, RunIdentity.of(folder, info, features_sha256),
+                folder, run.state, run.generator, RunIdentity.of(folder, info, hashed),
                 has_state=is_resumed,
             )  # fmt: skip
         with _kept_model_named(folder):
@@ -132,7 +130,7 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
             )  # fmt: skip
             reports, info = trained.reports, trained.info
             if uses_scene(config):
-                save_scenes(folder, run.data, run.train_places, info)
+                save_scenes(folder, run.data, run.train_places[: len(rows.train)], info)
     timed = watch.profile() if task.has_profile else None
     with _kept_model_named(folder):
         if task.has_figures:
@@ -154,11 +152,11 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         residence=run.data.residence,
         next_split=rows.split_to_measure,
         notes=(
-            *(note for leak in leaks for note in leak.remarks),
+            *(note for leak in seen.leaks for note in leak.remarks),
             *run.notes,
             *_joined(reports),
             *_never_warm(reports, config),
-            *(note for note in [*notes, keeper.note if keeper else "", unrecorded] if note),
+            *(note for note in [*notes, keeper.note if keeper else "", *unrecorded] if note),
         ),
         profile=timed,
     )
@@ -169,7 +167,7 @@ def _draw(trained: TrainedEpochs, folder: OwnDir) -> None:
     from trainer import plots  # not at the start: importing matplotlib takes half a second
 
     info = trained.info
-    title = f"{info.dataset}, fold {info.fold}, seed {info.seed}"
+    title = f"{info.trained_on}, seed {info.seed}"
     image, matrix = BytesIO(), BytesIO()
     records = [epoch_record(report) for report in trained.reports]
     plots.plot_curves(records, image, title=title, banners=info.banners)
@@ -178,110 +176,6 @@ def _draw(trained: TrainedEpochs, folder: OwnDir) -> None:
     plots.plot_confusion(metrics, matrix, title=f"{title}, validation", banners=info.banners)
     folder.write_bytes(CURVES_FILE, image.getvalue())
     trained.board.add_image("validation/confusion", matrix.getvalue(), info.best_epoch)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Restored:
-    """A run in the state from which it continues.
-
-    Attributes:
-        epoch: The state.
-        info: Origin and progress of the run, with the machine that continues it.
-        note: Remark on another machine or other software; empty for the same.
-    """
-
-    epoch: EpochState
-    info: RunInfo
-    note: str
-
-
-def _restore(run: TrainingRun, folder: OwnDir, info: RunInfo, features_sha256: str) -> _Restored:
-    """Put a run into the state that its directory has, and restore its files to that epoch.
-
-    Args:
-        run: The run, as at its start.
-        folder: Its directory, locked.
-        info: Its origin, as a new run would have it.
-        features_sha256: Hash of some of its features.
-
-    Raises:
-        ConfigError: There is no state, or the cache has other clips or features now.
-        CheckpointError: A file is damaged or of another run.
-    """
-    stored, before = _stored_state(folder), load_info(folder)
-    old, new = origin_of(before), origin_of(info)
-    changed = [name for name in new if name not in _OF_MACHINE and old[name] != new[name]]
-    is_own = stored.identity.run_sha256 == RunIdentity.of(folder, before, features_sha256).run_sha256
-    if is_own and not changed and stored.identity.features_sha256 != features_sha256:
-        changed = ["features"]
-    if changed:
-        msg = (
-            f"--resume '{folder}': the cache has other clips or features than at the start of the training "
-            f"({', '.join(changed)}); give the earlier cache with --cache, or train a new run."
-        )
-        raise ConfigError(msg)
-    if not is_own:
-        msg = (
-            f"'{folder.path / STATE_FILE}' is not of the run that {CONFIG_FILE} and {RUN_FILE} beside it "
-            "describe. Restore these files, or train the run again."
-        )
-        raise CheckpointError(msg)
-    epoch = stored.restore(run.state, run.generator, len(run.validation_places))
-    others = [
-        f"{was or 'none'}, now {now or 'none'}"
-        for was, now in [
-            (stored.machine, machine_of(run.state.parameters[0].device)),
-            (before.hardware, info.hardware),
-            (before.precision, info.precision),
-            *zip_longest(before.packages, info.packages, fillvalue=""),
-        ]
-        if was != now
-    ]
-    progress = epoch.progress
-    info = replace(
-        info,
-        hardware=" and then ".join(dict.fromkeys([before.hardware, info.hardware])),
-        packages=tuple(dict.fromkeys([*before.packages, *info.packages])),
-        best_epoch=progress.best_epoch,
-        best_loss=progress.best_loss,
-        overfit_epoch=progress.overfit_epoch,
-    )
-    restore_best(folder, progress.best_epoch)
-    weights = reissued_weights(folder, info)
-    if origin_of(info) != old:
-        folder.write_together({WEIGHTS_FILE: weights, RUN_FILE: info_json(info)})
-    else:
-        save_info(folder, info)
-    note = f"the training was resumed elsewhere: {'; '.join(others)}. {_MAY_DIFFER}" if others else ""
-    return _Restored(epoch=epoch, info=info, note=printable(note))
-
-
-def _stored_state(folder: OwnDir) -> StoredState:
-    """Return the state of an interrupted run. Raises ConfigError if there is none."""
-    try:
-        return read_state(folder)
-    except MissingFileError as error:
-        info = load_info(folder)
-        why = (
-            f"the training has ended ({info.stop_reason}); nothing is left to do."
-            if info.stop_reason
-            else f"the run has no {STATE_FILE}; train it again under another name."
-        )
-        msg = f"--resume '{folder}': {why}"
-        raise ConfigError(msg) from error
-
-
-def _features_sha256(data: ClipData) -> str:
-    """Return a hash of the features of up to 64 clips, evenly spaced."""
-    num = len(data.label_N)
-    place_N = torch.linspace(0, num - 1, min(num, _HASHED_CLIPS)).long()
-    found = hashlib.sha256()
-    for values in (
-        data.face_NVTF, data.scene_NVTF, data.early_NV43D, data.label_N, data.polarity_N, data.target_NC,
-    ):  # fmt: skip
-        if values is not None:
-            found.update(values[place_N.to(values.device)].cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
 
 
 def _joined(reports: Sequence[EpochReport]) -> list[str]:
@@ -318,48 +212,79 @@ def _kept_model_named(run_dir: OwnDir) -> Iterator[None]:
         raise FileError(msg) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class _SeenClips:
+    """The clips that a run sees.
+
+    Attributes:
+        json: Text of training_clips.json.
+        leaks: Validation clips, and test clips, that share footage with them.
+    """
+
+    json: str
+    leaks: tuple[Leak, Leak]
+
+    @classmethod
+    def of(cls, cache: FeatureCache, rows: FoldRows, added: Sequence[AddedClips]) -> "_SeenClips":
+        footage, dataset = cached_footage(cache), cache.meta.dataset
+        forms = [
+            form
+            for one in added
+            for form in added_forms(cached_footage(one.source.cache), one.source.row_N, one.dataset)
+        ]
+        folds = [(one.dataset, one.fold) for one in added]
+        validation, test = (
+            fold_leak(footage, rows, split, dataset, forms, folds) for split in ("validation", "test")
+        )
+        return cls(json=training_clips_json(footage, rows, forms), leaks=(validation, test))
+
+
 def _prepare(
-    cache: FeatureCache,
-    rows: FoldRows,
-    config: TrainConfig,
-    seed: int,
-    device: torch.device,
-    encoder_weights: str | None,
-    watch: Stopwatch,
+    cache: FeatureCache, rows: FoldRows, added: Sequence[AddedClips], task: TrainTask, watch: Stopwatch
 ) -> TrainingRun:
+    """Return the parts of a run.
+
+    The clips in memory are the training and the validation clips of the first cache, then those that the
+    further caches add. The training clips are the same without the validation clips, in this order.
+    """
+    config, device, num_classes = task.config, task.device, len(cache.meta.class_names)
+    require_mixture(config, 1 + len(added))
     train_rows, validation_rows = rows.of("train"), rows.of("validation")
-    used = torch.cat([torch.from_numpy(train_rows), torch.from_numpy(validation_rows)]).numpy()
-    label_N = cache.read("label")[train_rows]
-    require_negatives(config, label_N)
-    target_NC, note = training_targets(cache, train_rows, config)
+    own = ClipSource.of(cache, np.concatenate([train_rows, validation_rows]), config)
+    sources = [ClipSource.of(cache, train_rows, config), *(one.source for one in added)]
+    label_SN = [source.label_N for source in sources]
+    require_negatives(config, np.concatenate(label_SN))
+    target_NC, note = training_targets(sources, config, num_classes)
     if config.has_polarity_loss:
-        require_polarities(cache, polarity_labels(cache, config.data), used)
+        require_polarities(cache, polarity_labels(cache, config.data), own.row_N)
     model = build_model(config, FeatureShape.of(cache.meta)).to(device)
     watch.begin()
-    tower = load_text_tower(cache.meta, config.prompts, device, encoder_weights)
+    tower = load_text_tower(cache.meta, config.prompts, device, task.encoder_weights)
     watch.once("loading the text tower")
-    prompts = ClassPrompts(config.prompts, len(cache.meta.class_names), tower.width).to(device)
+    prompts = ClassPrompts(config.prompts, num_classes, tower.width).to(device)
     watch.begin()
-    data = load_clips(cache, used, config, device)
+    data = load_sources([own, *sources[1:]], config, device)
     watch.once("reading the cache")
-    train_places = torch.arange(len(train_rows))
+    num_own, num_all = len(own.row_N), len(data.label_N)
+    train_places = torch.cat([torch.arange(len(train_rows)), torch.arange(num_own, num_all)])
     if config.model.standardise:
         sample = train_places[torch.randperm(len(train_places))[:_SCALE_CLIPS]]
         model.fit_scales(list(data.evaluation_batches(sample, config.optim.batch_size)))
     if config.losses.targets == "votes":
-        data = with_targets(data, target_NC)
-    class_loss = ClassLoss.of(config, label_N, target_NC, device)
+        data = with_targets(data, train_places, target_NC)
+    share_N = mixture_shares(label_SN, config.data.sampling, config.data.mixture)
+    class_loss = ClassLoss.of(config, share_N, target_NC, device)
     state = TrainState.of(config, model, prompts, tower, class_loss)
-    is_drawn = config.data.sampling != "natural"
+    is_drawn = config.data.sampling != "natural" or config.data.mixture != "size"
     return TrainingRun(
         config=config,
         data=data,
         train_places=train_places,
-        validation_places=torch.arange(len(train_rows), len(used)),
+        validation_places=torch.arange(len(train_rows), num_own),
         state=state,
         take_step=steps_of(state, device),
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(task.seed),
         watch=watch,
-        share_N=torch.from_numpy(drawing_shares(label_N, config.data.sampling)) if is_drawn else None,
+        share_N=torch.from_numpy(share_N) if is_drawn else None,
         notes=(note,) if note else (),
     )

@@ -37,9 +37,10 @@ class TransferCell:
     """Runs that were trained on one cache, measured on one.
 
     Attributes:
-        trained_on: Name of the training cache, with the setting if runs of several are given.
+        trained_on: Name of the training cache, with those of further caches, and with the setting if runs of
+            several are given.
         measured_on: Name of the cache.
-        is_own: Whether both are the same cache, so that each run is measured on its own fold.
+        is_own: Whether the measured cache trained the runs, so that each is measured on its own fold of it.
         num_runs: Number of runs.
         rates: Spread of WAR, UAR and recalls over the folds of the training, each with the mean of its seeds;
             over the seeds of a single fold.
@@ -73,7 +74,10 @@ class TransferResult(Shown):
         classes = [
             f"{cell.trained_on} on {cell.measured_on}: {cell.classes}" for cell in self.cells if cell.classes
         ]
-        own = "Diagonal: the own test clips of each run. Elsewhere: the test clips of all folds of the cache."
+        own = (
+            "A cache that trained a run: the test clips of the fold that trained it. Elsewhere: the test "
+            "clips of all folds of the cache."
+        )
         answers = ["Answers: only classes that both have."] if self.shared_classes else []
         return Page(
             title=f"Transfer among {counted(len(self.names), 'cache')}",
@@ -148,28 +152,28 @@ def transfer(
     metas = {name: meta for name, (meta, _) in opened.items()}
     hashes = {name: (meta.fingerprint, clips) for name, (meta, clips) in opened.items()}
     trained_on = _rows(infos, {run: _home(run, info, places, hashes) for run, info in infos.items()})
+    folds = {run: _folds(run, info, trained_on[run][1], places, hashes) for run, info in infos.items()}
     _require_applying(classes, infos.values(), metas)
     scores: dict[tuple[str, str], list[tuple[Score, Measured]]] = {}
     for run, info in infos.items():
         label, home = trained_on[run]
         for name, place in places.items():
             on_run(f"measuring {run} on {name}")
-            is_own = name == home
             measured = [
                 measure(
                     run, "test", place, device, fold=fold, allow_leak=allow_leak,
-                    classes=None if is_own else _applying(classes, info, metas[name]),
+                    classes=None if name == home else _applying(classes, info, metas[name]),
                     shared_classes=shared_classes,
                 )
-                for fold in ([info.fold] if is_own else metas[name].fold_names)
+                for fold in folds[run].get(name, metas[name].fold_names)
             ]  # fmt: skip
             metrics = _merged(name, measured)
             scores.setdefault((label, name), []).append(
                 (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0])
             )
-    homes = dict(trained_on.values())
+    own = {(trained_on[run][0], name) for run, names in folds.items() for name in names}
     cells = tuple(
-        _cell(label, name, found, is_own=homes[label] == name) for (label, name), found in scores.items()
+        _cell(label, name, found, is_own=(label, name) in own) for (label, name), found in scores.items()
     )
     result = TransferResult(
         names=tuple(places),
@@ -207,7 +211,8 @@ def _rows(infos: Mapping[OwnDir, RunInfo], homes: Mapping[OwnDir, str]) -> dict[
     first: dict[tuple[str, str, int], OwnDir] = {}
     for run, info in infos.items():
         name = names[to_json(learnt(configs[run]))].removeprefix("ours, ")
-        label = f"{homes[run]}, {name}" if len(settings) > 1 else homes[run]
+        caches = " with ".join([homes[run], *(added.stem for added in info.added_caches)])
+        label = f"{caches}, {name}" if len(settings) > 1 else caches
         twin = first.setdefault((label, info.fold, info.seed), run)
         if twin is not run:
             msg = (
@@ -235,6 +240,24 @@ def _home(
         msg = f"'{run}' was trained on '{home}', which is none of the caches; add --cache '{home}'."
         raise ConfigError(msg)
     return found
+
+
+def _folds(
+    run: OwnDir,
+    info: RunInfo,
+    home: str,
+    places: Mapping[str, Location],
+    hashes: Mapping[str, tuple[str, str]],
+) -> dict[str, list[str]]:
+    """Return the folds that trained a run, by the names of the caches among `places` that trained it."""
+    folds = {home: [info.fold]}
+    for added in info.added_caches:
+        trained = added.training_cache(run.path)
+        own = added.cache_fingerprint, added.clips_sha256
+        for name, place in places.items():
+            if name != home and (is_same_place(place, trained) or hashes[name] == own):
+                folds[name] = [added.fold]
+    return folds
 
 
 def _meta(place: Location) -> tuple[CacheMeta, str]:

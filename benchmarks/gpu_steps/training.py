@@ -27,7 +27,8 @@ from pipeline.config import override
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from trainer import optim
-from trainer.batches import ClipData, load_clips
+from trainer.batches import ClipData
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.model import FeatureShape, OusModel
 from trainer.presets import paper, smoke

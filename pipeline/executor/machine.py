@@ -18,7 +18,7 @@ _OWN_MAPPING_BYTES = 1 << 28
 """Larger than any array of a batch or a step. Even larger arrays are returned to the system when freed."""
 _MOST_DECODERS_BESIDE_CPU = 2
 _DECODER_BYTES, _DECODERS_SHARE = 350_000_000, 0.5
-"""Memory of a decoding process and its next clip, of 16 frames of 1080p, and their share of the free memory."""
+"""Memory of a decoding process and its next clip of 1080p, and their share of the free memory."""
 
 
 def visible_gpus() -> list[str]:

@@ -19,9 +19,10 @@ from pipeline.types import Split
 from trainer.ablate.outcome import RunTask
 from trainer.ablate.spec import Spec
 from trainer.ablate.sweep_request import MOST_SEEDS, SweepRequest
+from trainer.added_clips import require_mixture
 from trainer.baselines.settings import Baseline
-from trainer.batches import bytes_needed, require_arrays
 from trainer.caches import open_cache
+from trainer.clip_loading import bytes_needed, require_arrays
 from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities, usable_sha256
 from trainer.losses import require_negatives
@@ -188,6 +189,7 @@ def _require_trainable(
         rows.of("test")
         if config.has_polarity_loss:
             require_polarities(features, polarity_labels(features, config.data), used)
+        require_mixture(config, 1)
         require_arrays(features.meta, config)
         require_negatives(config, features.read("label")[rows.of("train")])
     except ConfigError as error:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
 from trainer.baselines.settings import Stream
-from trainer.batches import load_clips
+from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
 from trainer.layers import masked_mean
 

@@ -11,7 +11,7 @@ def _(model: ExportedModel) -> list[str]:
     found = [f"!! {banner}" for banner in model.banners]
     if model.licensed:
         found.append(
-            f"!! trained on {model.licensed}, which is under a licence: ask its authors before you share this"
+            f"!! trained on {model.licensed}, which is under a licence: ask the authors before you share this"
         )
     found += [f"note: {note}" for note in model.notes]
     found += [f"  {size / _MB:8.3f} MB  {name}" for name, size in model.files.items()]

@@ -5,9 +5,11 @@ from typing import Any
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted
+from trainer.added_cache import AddedCache
 from trainer.profile import WARM_UP_STEPS, Profile
 from trainer.run_info import RunInfo
 from trainer.training_result import EpochReport, TrainResult, epoch_record, evaluate_command
+from trainer.training_set import left_out_text
 
 _MS = 1e3
 
@@ -26,19 +28,31 @@ def _(result: TrainResult) -> dict[str, Any]:
 def _(result: TrainResult) -> list[str]:
     best, left_out = result.best.validation, [f"{n} {why}" for why, n in result.left_out.items() if n]
     overfit = result.info.overfit_epoch
+    info = result.info
+    clips = " and ".join([counted(result.num_train, "clip"), *map(str, info.added_caches)])
     return [
-        *(f"!! {banner}" for banner in result.info.banners),
+        *(f"!! {banner}" for banner in info.banners),
         f"{result.run_dir}: best epoch {result.best.epoch} of {result.num_epochs}, by the "
-        f"{result.info.chosen_number} on "
-        f"{counted(result.num_validation, 'validation clip')} ({result.info.selection}): {best.loss:.4f}, "
+        f"{info.chosen_number} on "
+        f"{counted(result.num_validation, 'validation clip')} ({info.selection}): {best.loss:.4f}, "
         f"WAR {best.war:.2%}, UAR {best.uar:.2%}",
-        f"  trained on {counted(result.num_train, 'clip')}, {result.info.precision}; {result.residence}",
+        f"  trained on {clips}, {info.precision}; {result.residence}",
         *([f"  left out: {', '.join(left_out)}"] if left_out else []),
+        *(line for added in info.added_caches for line in _added_lines(added, info.class_names)),
         *([f"  above schedule.overfit_accuracy since epoch {overfit}: overfit (IV-A)"] if overfit else []),
-        _temperature_line(result.info),
+        _temperature_line(info),
         *(f"  note: {note}" for note in result.notes),
         *([] if result.profile is None else [f"  {line}" for line in lines(result.profile)]),
         f"  next: {evaluate_command(result.run_dir, result.next_split)}",
+    ]
+
+
+def _added_lines(added: AddedCache, class_names: tuple[str, ...]) -> list[str]:
+    """Return lines on the clips and the classes of a further cache; [] if there is nothing to note."""
+    left_out, changes = left_out_text(added.left_out), added.class_changes(class_names)
+    return [
+        *([f"  left out of {added.name}: {left_out}"] if left_out else []),
+        *([f"  classes of {added.name}: {changes}"] if changes else []),
     ]
 
 

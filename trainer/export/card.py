@@ -47,6 +47,12 @@ _TEMPLATE = (
 )
 
 
+def licensed_names(info: RunInfo) -> str:
+    """Return the datasets of a run that are under a signed licence, in words; empty for none."""
+    names = [LICENSED[dataset.lower()] for dataset in info.datasets if dataset.lower() in LICENSED]
+    return " and ".join(names)
+
+
 def model_card(run: Run, results: Results | None, banners: tuple[str, ...], files: Sequence[str]) -> str:
     """Return the text of the card, in Markdown with the front matter of model hubs.
 
@@ -65,7 +71,7 @@ def _lines(
     info = run.info
     yield from ("---", "library_name: ous", "license: other", "pipeline_tag: video-classification", "tags:")
     yield from (f"- {tag}" for tag in _TAGS)
-    yield from ("---", "", f"# OUS, trained on {_name(info)}", "")
+    yield from ("---", "", f"# OUS, trained on {_names(info)}", "")
     for banner in banners:
         yield from (f"> **{_text(banner)}**", "")
     yield from (f"> {NOTICE}", "")
@@ -95,24 +101,30 @@ def _lines(
 
 def _data(run: Run) -> Iterator[str]:
     info = run.info
-    licensed = LICENSED.get(info.dataset.lower())
+    licensed = licensed_names(info)
     yield from ("## Data and protocol", "")
     yield f"- Classes, in this order: {', '.join(map(_text, info.class_names))}."
     clips = f"{counted(info.num_train, 'clip')} for training"
     if info.num_validation:
         clips += f", {info.num_validation} for validation"
-    yield f"- {_name(info)}, fold {_text(info.fold)}, seed {info.seed}: {clips}."
+    yield f"- {_name(info.dataset)}, fold {_text(info.fold)}, seed {info.seed}: {clips}."
+    for added in info.added_caches:
+        classes = added.class_changes(info.class_names)
+        yield (
+            f"- {_name(added.dataset)}, fold {_text(added.fold)}: {counted(added.num_train, 'clip')} added "
+            f"to the training{f'; classes: {_text(classes)}' if classes else ''}."
+        )
     yield f"- The checkpoint was selected by: {_text(info.selection_rule)}, epoch {info.best_epoch}."
     if info.clip_seconds:
         low, median, high = info.clip_seconds
         yield f"- Length of the training clips: median {median:.2f} s, quartiles {low:.2f} and {high:.2f} s."
-    if not licensed:
+    if any(dataset.lower() not in LICENSED for dataset in info.datasets):
         yield "- Whether the clips are under a licence is not known to this program."
     yield "- Age, sex, skin type and origin of the people in the clips: unknown to this program."
     if licensed:
         yield (
-            f"- **{licensed} is under a licence for research. Ask its authors whether weights trained on it "
-            "may be shared, and for what.**"
+            f"- **{licensed} {'are' if ' and ' in licensed else 'is'} under a licence for research. Ask the "
+            "authors whether weights trained on these clips may be shared, and for what.**"
         )
     yield ""
 
@@ -143,9 +155,9 @@ def _meaning(info: RunInfo) -> Iterator[str]:
     yield from ("## What an answer is, and what it is not", "")
     yield (
         "An answer is the label that raters would give to a clip that looks like this one, among the classes "
-        f"above, as the raters of {_name(info)} labelled. Many clips of this field are acted. It is not what "
-        "a person feels. A face or a scene of other people, cameras, cultures or light than in training may "
-        "be answered wrongly with a high probability."
+        f"above, as the raters of {_names(info)} labelled. Many clips of this field are acted. It is not "
+        "what a person feels. A face or a scene of other people, cameras, cultures or light than in training "
+        "may be answered wrongly with a high probability."
     )
     yield from ("", f"Not for: {_NOT_FOR}.", "")
     yield from (
@@ -188,8 +200,12 @@ def _files(run: Run, files: Sequence[str]) -> Iterator[str]:
     )
 
 
-def _name(info: RunInfo) -> str:
-    return LICENSED.get(info.dataset.lower(), _text(info.dataset))
+def _names(info: RunInfo) -> str:
+    return " and ".join(map(_name, info.datasets))
+
+
+def _name(dataset: str) -> str:
+    return LICENSED.get(dataset.lower(), _text(dataset))
 
 
 def _percent(interval: Interval | None) -> str:

@@ -10,7 +10,7 @@ from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.checkpoint import reissued_weights
-from trainer.export.card import LICENSED, model_card
+from trainer.export.card import licensed_names, model_card
 from trainer.export.example import example_npz
 from trainer.export.measured import results_of
 from trainer.export.onnx_file import ONNX_FILE, onnx_of
@@ -39,7 +39,7 @@ class ExportedModel:
     Attributes:
         path: The directory.
         files: Names of its files, and their sizes in bytes.
-        licensed: Dataset under a licence that trained the run; empty if it is none of them.
+        licensed: Datasets under a licence that trained the run, in words; empty if it is none of them.
         banners: Warnings of the run.
         notes: Remarks for the user.
         pushed: Repository to which the model was uploaded; None if it was not.
@@ -90,6 +90,7 @@ def export_model(
         run.info,
         cache_path="",
         cache_from_run="",
+        added_caches=tuple(added.without_location() for added in run.info.added_caches),
         identity=identity,
         extract_config=_published(config),
     )
@@ -129,7 +130,7 @@ def export_model(
     return ExportedModel(
         path=place.path,
         files=sizes,
-        licensed=LICENSED.get(info.dataset.lower(), ""),
+        licensed=licensed_names(info),
         banners=banners,
         notes=tuple(notes),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import ConfigError, OusError, first_line
 from pipeline.own_dir import Folder, OwnDir
-from trainer.export.card import LICENSED
+from trainer.export.card import licensed_names
 from trainer.run_info import RunInfo
 
 _LARGEST_PATH = 96
@@ -36,10 +36,10 @@ class PushedModel:
 
 def require_rights(info: RunInfo, *, has_rights: bool) -> None:
     """Raise ConfigError for a model of licensed data, unless the user may share it."""
-    licensed = LICENSED.get(info.dataset.lower())
+    licensed = licensed_names(info)
     if licensed and not has_rights:
         msg = (
-            f"--push: the model was trained on {licensed}, which is under a licence for research; its "
+            f"--push: the model was trained on {licensed}, which is under a licence for research; the "
             "authors decide whether weights may be shared. If they have agreed, add --i-hold-the-rights."
         )
         raise ConfigError(msg)
@@ -92,7 +92,7 @@ def push_model(
             folder_path=place.path,
             repo_type="model",
             delete_patterns=list(_SOMETIMES),
-            commit_message=f"OUS model trained on {info.dataset}, fold {info.fold}, seed {info.seed}",
+            commit_message=f"OUS model trained on {info.trained_on}, seed {info.seed}",
         )
     except Exception as error:  # noqa: BLE001 - the library of its HTTP errors differs among versions
         reasons = [first_line(one).rstrip(".") for one in (error, error.__cause__) if one]

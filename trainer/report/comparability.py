@@ -19,6 +19,7 @@ class SharedFacts:
         selection: Rule that chose the checkpoint.
         trained_features: Dataset and fingerprint of the training cache.
         trained_clips: Hash of its clips, labels and folds.
+        added: Identities of the further caches of the training, whatever their folds.
         usable: `folds.usable_sha256` at the time of training; unique for a run that did not record it.
         measured_features, measured_clips: The same for the measured cache.
     """
@@ -30,6 +31,7 @@ class SharedFacts:
     selection: str
     trained_features: tuple[str, str]
     trained_clips: str
+    added: tuple[str, ...]
     usable: str
     measured_features: str
     measured_clips: tuple[str, str]
@@ -46,6 +48,7 @@ class SharedFacts:
             selection=info.selection,
             trained_features=(info.dataset, info.cache_fingerprint),
             trained_clips=info.clips_sha256,
+            added=tuple(one.features for one in info.added_caches),
             usable=run.training_set.usable_sha256 or f"not recorded by {run.run_dir.resolve()}",
             measured_features=run.meta.fingerprint,
             measured_clips=(run.clips_sha256, run.usable_sha256),
@@ -63,6 +66,7 @@ _IN_WORDS: Mapping[str, str] = {
     "selection": "selected on validation clips that another rule chose",
     "trained_features": "trained on the features of another cache",
     "trained_clips": "trained on a cache with other clips, labels or folds",
+    "added": "trained with other further caches, or with other clips or classes of them",
     "usable": "trained on other clips or groups of clips",
     "measured_features": "measured on the features of another cache",
     "measured_clips": "measured on other clips or groups of clips",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.errors import some
+from pipeline.errors import printable, some
 from trainer.config import TrainConfig, result_settings
 from trainer.pages.banners import label_text
 from trainer.presets import PRESETS
@@ -126,13 +126,19 @@ def rows_of(runs: Sequence[ReportedRun]) -> tuple[RunRow, ...]:
     by_identity: dict[SharedFacts, list[ReportedRun]] = {}
     for run in runs:
         by_identity.setdefault(SharedFacts.of(run), []).append(run)
-    labels = row_labels([nearest_preset(members[0].config) for members in by_identity.values()])
+    labels = row_labels([_setting(members[0]) for members in by_identity.values()])
     run_rows = tuple(
         _row(label, members) for label, members in zip(labels, by_identity.values(), strict=True)
     )
     for run_row in run_rows:
         _ = run_row.summary
     return run_rows
+
+
+def _setting(run: ReportedRun) -> tuple[str, tuple[str, ...]]:
+    """Return the result of `nearest_preset`, with the further caches of the training as changes."""
+    name, changes = nearest_preset(run.config)
+    return name, (*changes, *(f"with {printable(added.dataset)}" for added in run.info.added_caches))
 
 
 def row_labels(settings: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:

@@ -124,7 +124,8 @@ class ReportedRun:
     @property
     def is_unfinished(self) -> bool:
         """Whether clips had no features yet in training or measuring."""
-        left_out = (self.training_set.left_out or {}, self.left_out)
+        added = (one.left_out for one in self.training_set.added)
+        left_out = (self.training_set.left_out or {}, self.left_out, *added)
         return bool(self.training_set.num_more) or any(counts.get("pending") for counts in left_out)
 
     @property

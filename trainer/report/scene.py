@@ -93,7 +93,8 @@ class ScenePair:
             *([f"Seeds differ: {face.seed} and {full.seed}."] if face.seed != full.seed else []),
             *(
                 [f"The runs were trained or selected on different clips{self._training_sets}."]
-                if face.training_sha256 != full.training_sha256
+                if (face.training_sha256, [one.clips for one in face.added_caches])
+                != (full.training_sha256, [one.clips for one in full.added_caches])
                 else []
             ),
             *(

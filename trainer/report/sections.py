@@ -222,6 +222,11 @@ def _origin_blocks(run_row: RunRow) -> list[Block]:
         f"Precision: training {first.precision}; measuring {first.measured_precision}; "
         f"extraction of the measured features {_extraction_precision(meta)}",
         f"Trained on cache: {info.cache_path} ({info.dataset}), fingerprint {info.cache_fingerprint}",
+        *(
+            f"Clips added by cache: {added.cache_path} ({added.dataset}), classes: "
+            f"{added.class_changes(info.class_names) or 'those of the first cache'}"
+            for added in info.added_caches
+        ),
         f"Measured on cache: {first.place} ({meta.dataset}), fingerprint {meta.fingerprint}",
         _versions("Packages of the extraction", meta.packages),
         *dict.fromkeys(_trained_on(run) for run in run_row.runs),

@@ -1,0 +1,333 @@
+"""Further caches of a training: what is rejected, resumed, and read from the record."""
+
+import json
+import shutil
+from dataclasses import replace
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.cancel import CancelToken, TaskCancelledError
+from pipeline.config import override
+from pipeline.errors import CacheError, CheckpointError, ConfigError
+from pipeline.store.location import Location
+from pipeline.types import Split
+from tests.command_line import call
+from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
+from tests.two_caches import (
+    CONTEMPT,
+    NUM,
+    contempt_cache,
+    contempt_static,
+    given_validation,
+    other_cache,
+)
+from trainer import commands, resume, train, transfer
+from trainer.checkpoint import load_checkpoint
+from trainer.export import export_model
+from trainer.export.push import require_rights
+from trainer.presets import smoke
+from trainer.report import report
+from trainer.runs import load_run
+
+pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
+
+QUICK = override(smoke(), ["schedule.max_epochs=1"])
+SEVERAL = override(smoke(), ["schedule.max_epochs=3", "model.dropout=0.2", "optim.warmup_steps=2"])
+TRAIN = 2 * NUM // 3
+"""Training clips of a tiny cache, before any are held out."""
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    """The tiny cache with given validation clips, and a cache of another dataset."""
+    folder = tmp_path_factory.mktemp("caches")
+    first = tiny_cache(folder / "a.zarr", membership=given_validation())
+    return first, contempt_cache(folder / "b.zarr")
+
+
+@pytest.fixture(scope="module")
+def run(caches, tmp_path_factory):
+    """A run on both."""
+    return train(list(caches), tmp_path_factory.mktemp("runs") / "run", QUICK, device="cpu")
+
+
+def records(run_dir):
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+# What is rejected
+
+
+def test_folds_are_given_for_all_caches_or_for_each(caches, tmp_path):
+    membership = np.repeat(tiny_static()["membership"], 2, axis=1)
+    meta = tiny_meta(dataset="other", class_names=CONTEMPT, fold_names=("x", "y"))
+    two = other_cache(tmp_path / "two.zarr", meta, membership=membership, **contempt_static())
+    with pytest.raises(
+        ConfigError,
+        match=r"two.zarr' has no fold '3'; it has: x, y. Give one --fold for each --cache, in their order, "
+        r"such as --fold 1 --fold x\.$",
+    ) as caught:
+        train([caches[0], two], tmp_path / "run", QUICK, fold="3", device="cpu")
+    assert "a.zarr' has no fold '3'; it has: 1. " in str(caught.value)
+    with pytest.raises(ConfigError, match=r"^3 folds and 2 caches are given; give --fold once, for every"):
+        train([caches[0], two], tmp_path / "run", QUICK, fold=[1, "x", "y"], device="cpu")
+    assert not (tmp_path / "run").exists()
+    info = train([caches[0], two], tmp_path / "run", QUICK, fold=[1, "y"], device="cpu").info
+    assert (info.fold, info.added_caches[0].fold) == ("1", "y")
+
+
+OTHER_IDENTITY = {**tiny_meta().identity, "detector": {"version": 1, "name": "haar"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"meta": tiny_meta(dataset="other", identity=OTHER_IDENTITY)},
+            r"c.zarr' \('there'\) has other features than '.*a.zarr' \('here'\): detector.name: absent here, "
+            r'"haar" there.* Extract both with the same settings',
+        ),
+        (
+            {"meta": tiny_meta(dataset="other", num_views=3)},
+            r"c.zarr' .* other features than .*: num_views: 2 here, 3 there\. Extract",
+        ),
+        (
+            {"meta": tiny_meta(dataset="other", class_names=("x", "y", "z"))},
+            r"No class of the cache \(x, y, z\) is a class of the run \(happiness, neutral, sadness\)",
+        ),
+        (
+            {"membership": np.full((NUM, 1), Split.TEST, dtype=np.uint8)},
+            r"Fold '1' of '.*c.zarr' adds no clip to the training \(left out: none\); give another fold",
+        ),
+        (
+            {"polarity": np.full(NUM, -1, dtype=np.int8)},
+            r"32 clips of '.*c.zarr', of happiness, neutral, sadness, without a known polarity; .* --set "
+            r"data.polarity_map=happiness:positive",
+        ),
+    ],
+)
+def test_a_cache_that_does_not_fit_is_rejected(caches, tmp_path, change, message):
+    added = other_cache(tmp_path / "c.zarr", **change)
+    with pytest.raises(ConfigError, match=message):
+        train([caches[0], added], tmp_path / "run", QUICK, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_polarity_may_be_given_by_the_class_of_the_run(caches, tmp_path):
+    added = other_cache(tmp_path / "c.zarr", polarity=np.full(NUM, -1, dtype=np.int8))
+    given = "data.polarity_map=happiness:positive,neutral:neutral,sadness:negative"
+    settings = override(QUICK, [given])
+    known = train([caches[0], added], tmp_path / "known", settings, device="cpu")
+    plain = train([caches[0], other_cache(tmp_path / "d.zarr")], tmp_path / "plain", QUICK, device="cpu")
+    assert records(known.run_dir) == records(plain.run_dir)
+
+
+def test_arguments_without_effect_are_rejected(caches, tmp_path):
+    link = tmp_path / "same.zarr"
+    link.symlink_to(caches[0])
+    with pytest.raises(
+        ConfigError, match=r"--cache '.*same.zarr' is given twice: its clips would train twice"
+    ):
+        train([caches[0], link], tmp_path / "run", QUICK, device="cpu")
+    with pytest.raises(
+        ConfigError, match="--classes applies to the further caches .*, and one cache is given"
+    ):
+        train(caches[0], tmp_path / "run", QUICK, classes={"joy": "happiness"}, device="cpu")
+    with pytest.raises(
+        ConfigError, match=r"--classes names 'glee'; the further cache has: joy, neutral, sad"
+    ):
+        train(list(caches), tmp_path / "run", QUICK, classes={"glee": "happiness"}, device="cpu")
+    with pytest.raises(
+        ConfigError, match=r"data.mixture is 'equal', which is a choice between several caches"
+    ):
+        train(caches[0], tmp_path / "run", override(QUICK, ["data.mixture=equal"]), device="cpu")
+    with pytest.raises(ConfigError, match="an empty list of caches"):
+        train([], tmp_path / "run", QUICK, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+# Resuming
+
+
+def interrupted(caches, run_dir, config=SEVERAL):
+    cancel = CancelToken()
+    with pytest.raises(TaskCancelledError):
+        train(
+            list(caches), run_dir, config, device="cpu", cancel=cancel, classes={"contempt": "sadness"},
+            on_epoch=lambda report: cancel.cancel() if report.epoch == 1 else None,
+        )  # fmt: skip
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one_to_the_bit(caches, tmp_path):
+    config = override(SEVERAL, ["data.mixture=equal"])
+    train(list(caches), tmp_path / "whole", config, classes={"contempt": "sadness"}, device="cpu")
+    interrupted(caches, tmp_path / "run", config)
+    result = resume(tmp_path / "run", device="cpu")
+    assert result.num_epochs == 3
+    assert records(tmp_path / "run") == records(tmp_path / "whole")
+    for name in ("best.safetensors", "scenes.safetensors", "training_clips.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_moved_cache_is_given_with_the_others(caches, tmp_path):
+    moved = shutil.copytree(caches[1], tmp_path / "moved.zarr")
+    interrupted(caches, tmp_path / "run")
+    with pytest.raises(
+        ConfigError,
+        match=r"2 caches trained the run, and 1 is given; give --cache once for each, .*: .*a.zarr,",
+    ):
+        resume(tmp_path / "run", cache=caches[0], device="cpu")
+    info = resume(tmp_path / "run", cache=[caches[0], moved], device="cpu").info
+    assert info.added_caches[0].name == "moved.zarr"
+    assert load_checkpoint(tmp_path / "run", CPU).info == info
+
+
+def test_a_cache_with_other_clips_does_not_resume(caches, tmp_path):
+    interrupted(caches, tmp_path / "run")
+    changed = contempt_cache(tmp_path / "b.zarr", membership=given_validation())
+    with pytest.raises(
+        ConfigError, match=r"b.zarr' has other clips or features than .* \(clips_sha256\); give"
+    ):
+        resume(tmp_path / "run", cache=[caches[0], changed], device="cpu")
+
+
+def test_object_storage_is_contacted_only_if_the_user_named_it(caches, tmp_path, monkeypatch):
+    remembered = Mock(return_value="")
+    monkeypatch.setattr("trainer.training_task.remember", remembered)
+    interrupted(caches, tmp_path / "run")
+    assert [call.args[0] for call in remembered.call_args_list] == [Location(str(path)) for path in caches]
+    values = json.loads((tmp_path / "run" / "run.json").read_text())
+    values["added_caches"][0] |= {"cache_path": "s3://bucket/b.zarr", "cache_from_run": ""}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(values))
+    monkeypatch.setattr("trainer.training.run_task", Mock(side_effect=AssertionError("contacted")))
+    with pytest.raises(CacheError, match="names the cache 's3://bucket/b.zarr', and no training of yours"):
+        resume(tmp_path / "run", device="cpu")
+
+
+# The command line
+
+
+def test_the_command_trains_on_several_caches(caches, tmp_path, monkeypatch, capsys):
+    names = tmp_path / "names.toml"
+    names.write_text('contempt = "sadness"\n')
+    monkeypatch.chdir(tmp_path)
+    quick = ["--preset", "smoke", "--set", "schedule.max_epochs=1", "--device", "cpu"]
+    given = ["--cache", caches[0], "--cache", caches[1], "--fold", "1", "--fold", "1", "--classes", names]
+    code, out, err = call(monkeypatch, capsys, "train", *given, *quick)
+    assert code == 0, err
+    assert "trained on 26 clips and 32 clips of other, fold 1" in out
+    assert "classes of b.zarr: joy is happiness, sad is sadness, contempt is sadness" in out
+    assert (tmp_path / "runs" / "a+b-fold1-seed0" / "best.safetensors").is_file()
+
+
+def test_an_interrupted_command_names_the_run_and_resumes_it(caches, tmp_path, monkeypatch, capsys):
+    quick = ["--preset", "smoke", "--set", "schedule.max_epochs=2", "--device", "cpu"]
+    both, where = ["--cache", caches[0], "--cache", caches[1]], tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(commands, "_show_epoch", Mock(side_effect=KeyboardInterrupt))
+        code, _, err = call(patched, capsys, "train", *both, *quick, "--run", where)
+    assert code == 130
+    assert f"`cli.py evaluate {where}` measures it." in " ".join(err.split())
+    code, _, err = call(monkeypatch, capsys, "train", "--resume", where, "--fold", "1")
+    assert code == 2
+    assert "--fold: the run has its own settings" in " ".join(err.split())
+    code, out, err = call(monkeypatch, capsys, "train", "--resume", where, *both, "--device", "cpu")
+    assert code == 0, err
+    assert "best epoch" in out
+
+
+# Others who read the record
+
+
+def test_runs_with_other_further_caches_are_not_averaged(caches, run, tmp_path):
+    alone = train(caches[0], tmp_path / "alone", QUICK, seed=1, device="cpu").run_dir
+    more = train(list(caches), tmp_path / "more", QUICK, seed=2, device="cpu").run_dir
+    made = report([run.run_dir, alone, more], tmp_path / "out", lambda _: None, device="cpu", num_shown=0)
+    labels = [(row.label, len(row.runs)) for row in made.run_rows]
+    assert labels == [("ours, smoke, with other", 2), ("ours, smoke", 1)]
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "was trained with other further caches, or with other clips or classes of them" in page
+    assert "30 clips of other, fold 1" in page
+    assert "(other), classes: joy is happiness, sad is sadness; left out: contempt" in page
+
+
+def test_a_cache_that_added_clips_is_measured_on_its_own_fold_in_a_table_of_transfer(tmp_path):
+    first = tiny_cache(tmp_path / "a.zarr")
+    membership = np.repeat(tiny_static()["membership"], 2, axis=1)
+    membership[:, 1] = np.where(np.arange(NUM) < NUM // 3, Split.TEST, Split.TRAIN)
+    meta = tiny_meta(dataset="other", fold_names=("x", "y"), fingerprint="e" * 64)
+    added = other_cache(tmp_path / "b.zarr", meta, membership=membership)
+    config = override(QUICK, ["optim.batch_size=16"])
+    run_dir = train([first, added], tmp_path / "run", config, fold=[1, "y"], device="cpu").run_dir
+    found = transfer([run_dir], [first, added], tmp_path / "out", device="cpu")
+    cells = {(cell.trained_on, cell.measured_on): cell for cell in found.cells}
+    assert {key: (cell.is_own, cell.num_clips) for key, cell in cells.items()} == {
+        ("a with b", "a"): (True, 16), ("a with b", "b"): (True, 16),
+    }  # fmt: skip
+
+
+def test_an_exported_model_names_every_dataset_and_no_path(tmp_path):
+    config = {"detector": {"name": "haar"}, "encoder": {"name": "modest"}, "dataset": {"name": "tiny"}}
+    first = tiny_cache(tmp_path / "a.zarr", tiny_meta(config=config))
+    added = other_cache(tmp_path / "b.zarr", tiny_meta(dataset="mafw"))
+    run_dir = train([first, added], tmp_path / "run", QUICK, device="cpu").run_dir
+    model = export_model(run_dir, tmp_path / "model")
+    assert model.licensed == "MAFW"
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "# OUS, trained on tiny and MAFW" in card
+    assert "- MAFW, fold 1: 32 clips added to the training." in card
+    assert "**MAFW is under a licence for research." in card
+    assert "Whether the clips are under a licence is not known" in card
+    assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
+    assert "b.zarr" not in (tmp_path / "model" / "config.json").read_text()
+    loaded = load_run(tmp_path / "model")
+    assert loaded.info.trained_on == "tiny, fold 1, with mafw, fold 1"
+    with pytest.raises(ConfigError, match="--push: the model was trained on MAFW"):
+        require_rights(loaded.info, has_rights=False)
+    values = json.loads((tmp_path / "model" / "config.json").read_text())
+    values["run"]["added_caches"][0]["cache_path"] = "/home/kim/b.zarr"
+    (tmp_path / "model" / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="it names a cache"):
+        load_run(tmp_path / "model")
+
+
+def test_tensorboard_compares_runs_by_their_further_caches(run):
+    (path,) = run.run_dir.glob("events*")
+    assert b"other, fold 1" in path.read_bytes()
+
+
+def test_the_parts_of_a_record_are_checked(run, tmp_path):
+    copy = shutil.copytree(run.run_dir, tmp_path / "run")
+    whole = json.loads((copy / "run.json").read_text())
+    (added,) = whole["added_caches"]
+    for wrong, message in [
+        (3, "added_caches is 3; a list of caches is needed"),
+        ([added] * 1001, "a list of at most 1000 caches is needed"),
+        (["b"], r"added_caches has 'b'; an object with cache_fingerprint, .* is needed"),
+        ([{}], r"added_caches has {}; an object with"),
+        ([added | {"more": 1}], "an object with"),
+        ([added | {"dataset": 3}], "dataset of added_caches is 3, of another type"),
+        ([added | {"num_train": 0}], "num_train of added_caches is 0"),
+        ([added | {"num_train": True}], "num_train of added_caches is True"),
+        ([added | {"left_out": {"failed": -1}}], "left_out of added_caches is {'failed': -1}"),
+        ([added | {"classes": {"joy": 1}}], "classes of added_caches is {'joy': 1}"),
+        ([added | {"classes": []}], r"classes of added_caches is \[\]"),
+        ([added | {"num_train": 5}], "is not of the run that run.json beside it describes"),
+    ]:
+        (copy / "run.json").write_text(json.dumps(whole | {"added_caches": wrong}))
+        with pytest.raises(CheckpointError, match=message) as caught:
+            load_checkpoint(copy, CPU)
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_text_of_a_record_is_shown_on_one_line(run):
+    (added,) = run.info.added_caches
+    odd = replace(added, dataset="a\n\x1b[31mb", cache_path="/x/\x1b.zarr", fold="\n")
+    assert str(odd) == "30 clips of a??[31mb, fold ?"
+    assert odd.name == "?.zarr"

@@ -1,0 +1,252 @@
+"""Further caches of a training -> the clips that they add to those of the first cache.
+
+Letters: N clips.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ConfigError, counted, some
+from pipeline.fingerprint import differences, sha256_json
+from pipeline.store.location import Location
+from pipeline.store.meta import CacheMeta
+from pipeline.store.reader import FeatureCache
+from pipeline.types import Ints, Polarity
+from trainer.added_cache import AddedCache
+from trainer.caches import is_same_place, location_from, open_cache, stored_location
+from trainer.class_map import NO_CLASS, ClassMap
+from trainer.clip_loading import ClipSource
+from trainer.config import DataConfig, TrainConfig
+from trainer.folds import fold_number, fold_rows, polarity_labels, usable_sha256
+
+_SIZES = ("encoder_sha256", "num_views", "num_frames", "embed_width", "encoder_width", "num_tokens")
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedRequest:
+    """A further cache of a training, as the user or the run names it.
+
+    Attributes:
+        place: Its location.
+        fold: Name or number of the fold whose training and validation clips are added.
+        classes: Classes of the cache -> classes of the run, as for `ClassMap.of`.
+        recorded: Record of the run that is resumed; None for a new run.
+    """
+
+    place: Location
+    fold: int | str
+    classes: Mapping[str, str]
+    recorded: AddedCache | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedClips:
+    """Clips of a further cache that train a run: training and given validation clips of a fold.
+
+    Attributes:
+        source: The clips, with classes of the run.
+        fold: Name of the fold.
+        left_out: Number of clips of the fold that are not used, by reason.
+        class_map: Classes of the cache -> classes of the run.
+    """
+
+    source: ClipSource
+    fold: str
+    left_out: Mapping[str, int]
+    class_map: ClassMap
+
+    @property
+    def dataset(self) -> str:
+        """Dataset of the cache."""
+        return self.source.cache.meta.dataset
+
+    def record(self, run_dir: Path) -> AddedCache:
+        """Return what run.json holds of these clips, for a run in `run_dir`."""
+        cache = self.source.cache
+        return AddedCache(
+            cache_path=stored_location(cache.place),
+            cache_from_run=location_from(run_dir, cache.place),
+            cache_fingerprint=cache.meta.fingerprint,
+            dataset=cache.meta.dataset,
+            clips_sha256=cache.clips_sha256(),
+            usable_sha256=usable_sha256(cache),
+            fold=self.fold,
+            training_sha256=sha256_json(self.source.row_N.tolist()),
+            num_train=len(self.source.row_N),
+            left_out=dict(self.left_out),
+            classes={name: target or "" for name, target in self.class_map.pairs},
+        )
+
+
+def require_different(places: Sequence[Location]) -> None:
+    """Raise ConfigError for a cache that is given twice."""
+    for number, place in enumerate(places):
+        if any(is_same_place(place, earlier) for earlier in places[:number]):
+            msg = (
+                f"--cache '{place}' is given twice: its clips would train twice, and its validation and test "
+                "clips would be measured after they have trained; give each cache once."
+            )
+            raise ConfigError(msg)
+
+
+def require_mixture(config: TrainConfig, num_caches: int) -> None:
+    """Raise ConfigError for a setting that has no meaning in a training on one cache."""
+    if config.data.mixture != "size" and num_caches == 1:
+        msg = (
+            f"data.mixture is '{config.data.mixture}', which is a choice between several caches of `train`, "
+            "and there is one; set data.mixture=size, or add a --cache to `train`."
+        )
+        raise ConfigError(msg)
+
+
+def open_added(
+    first: FeatureCache,
+    fold: int | str,
+    requests: Sequence[AddedRequest],
+    config: TrainConfig,
+    opened: ExitStack,
+) -> list[AddedClips]:
+    """Open further caches, and return the clips that they add.
+
+    Args:
+        first: The first cache, open, which has the classes of the run.
+        fold: Its fold.
+        requests: The further caches.
+        config: Settings of the run.
+        opened: Closes the caches.
+
+    Raises:
+        ConfigError: A cache has no such fold, other features, no class of the run, no training clips, or
+            clips without a known polarity that the settings need; or a cache of a resumed run has changed.
+        CacheError: A cache cannot be read.
+    """
+    if not requests:
+        return []
+    caches = [opened.enter_context(open_cache(one.place)) for one in requests]
+    _require_folds([first, *caches], [fold, *(one.fold for one in requests)])
+    _require_named({name for one in requests for name in one.classes}, caches)
+    added = []
+    for request, cache in zip(requests, caches, strict=True):
+        _require_same_features(first, cache)
+        if request.recorded is not None:
+            _require_unchanged(request.recorded, cache)
+        one = _clips_of(cache, request, first.meta.class_names, config)
+        if config.has_polarity_loss:
+            _require_polarities(one)
+        added.append(one)
+    return added
+
+
+def _clips_of(
+    cache: FeatureCache, request: AddedRequest, run_names: tuple[str, ...], config: TrainConfig
+) -> AddedClips:
+    names = cache.meta.class_names
+    classes = {name: target for name, target in request.classes.items() if name in names}
+    class_map = ClassMap.of(run_names, names, classes)
+    rows = fold_rows(cache, request.fold, replace(config.data, validation="given"), seed=0)
+    row_N = np.union1d(rows.train, rows.validation)
+    own_N = cache.read("label")[row_N].astype(np.int64)
+    label_N = class_map.labels(own_N)
+    left_out = dict(rows.left_out)
+    for number, name in enumerate(names):
+        if count := int(((own_N == number) & (label_N == NO_CLASS)).sum()):
+            left_out[f"of class {name}"] = count
+    is_kept_N = label_N != NO_CLASS
+    if not is_kept_N.any():
+        reasons = ", ".join(f"{count} {why}" for why, count in left_out.items())
+        msg = (
+            f"Fold '{rows.fold_name}' of '{cache.place}' adds no clip to the training (left out: "
+            f"{reasons or 'none'}); give another fold, name classes with --classes, or leave out the cache."
+        )
+        raise ConfigError(msg)
+    row_N, label_N = row_N[is_kept_N], label_N[is_kept_N]
+    polarity_N = polarity_labels(cache, DataConfig())[row_N]
+    for name, polarity in config.data.polarities().items():
+        if name in run_names:
+            polarity_N[label_N == run_names.index(name)] = polarity
+    source = ClipSource(
+        cache=cache,
+        row_N=row_N,
+        label_N=label_N,
+        polarity_N=polarity_N,
+        class_map=None if names == run_names and not classes else class_map,
+    )
+    return AddedClips(source=source, fold=rows.fold_name, left_out=left_out, class_map=class_map)
+
+
+def _require_folds(caches: Sequence[FeatureCache], folds: Sequence[int | str]) -> None:
+    """Raise ConfigError, listing the folds, if a cache has no such fold."""
+    proposed, lacking = [], []
+    for cache, fold in zip(caches, folds, strict=True):
+        try:
+            proposed.append(cache.meta.fold_names[fold_number(cache.meta, fold)])
+        except ConfigError:
+            names = cache.meta.fold_names
+            proposed.append(names[0])
+            lacking.append(f"'{cache.place}' has no fold '{fold}'; it has: {some(names, _MOST_NAMED)}")
+    if lacking:
+        example = " ".join(f"--fold {name}" for name in proposed)
+        msg = f"{'. '.join(lacking)}. Give one --fold for each --cache, in their order, such as {example}."
+        raise ConfigError(msg)
+
+
+def _require_named(names: set[str], caches: Sequence[FeatureCache]) -> None:
+    """Raise ConfigError for a name of --classes that is a class of none of the caches."""
+    there = dict.fromkeys(name for cache in caches for name in cache.meta.class_names)
+    if unknown := sorted(names - there.keys()):
+        which = "the further cache has" if len(caches) == 1 else "the further caches have"
+        msg = f"--classes names '{unknown[0]}'; {which}: {some(list(there), _MOST_NAMED)}."
+        raise ConfigError(msg)
+
+
+def _require_same_features(first: FeatureCache, other: FeatureCache) -> None:
+    """Raise ConfigError, naming the differences, unless two caches have features of one kind."""
+
+    def sizes(meta: CacheMeta) -> dict[str, object]:
+        return {name: getattr(meta, name) for name in _SIZES}
+
+    found = differences(first.meta.identity, other.meta.identity)
+    found = found or differences(sizes(first.meta), sizes(other.meta))
+    if found:
+        msg = (
+            f"'{other.place}' ('there') has other features than '{first.place}' ('here'): "
+            f"{some(found, _MOST_NAMED, '; ')}. Extract both with the same settings, or train on one of them."
+        )
+        raise ConfigError(msg)
+
+
+def _require_unchanged(recorded: AddedCache, cache: FeatureCache) -> None:
+    """Raise ConfigError unless a cache has the features and clips that it had when the run began."""
+    now = {
+        "cache_fingerprint": cache.meta.fingerprint,
+        "clips_sha256": cache.clips_sha256(),
+        "usable_sha256": usable_sha256(cache),
+    }
+    changed = [name for name, value in now.items() if getattr(recorded, name) != value]
+    if changed:
+        msg = (
+            f"--resume: '{cache.place}' has other clips or features than at the start of the training "
+            f"({', '.join(changed)}); give the earlier caches with --cache, in their order, or train a new "
+            "run."
+        )
+        raise ConfigError(msg)
+
+
+def _require_polarities(added: AddedClips) -> None:
+    """Raise ConfigError if the polarity of a clip is unknown."""
+    source, names = added.source, added.class_map.run_names
+    unknown_N: Ints = source.label_N[source.polarity_N == Polarity.UNKNOWN]
+    if len(unknown_N):
+        classes = [names[label] for label in np.unique(unknown_N).tolist()]
+        msg = (
+            f"{counted(len(unknown_N), 'clip')} of '{source.cache.place}', of {', '.join(classes)}, without "
+            "a known polarity; give the dataset a 'polarity' column, or --set "
+            f"data.polarity_map={classes[0]}:positive,... (positive, neutral, negative), by classes of the "
+            "run, or train without it: --set model.polarity=false."
+        )
+        raise ConfigError(msg)
