@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.process import Pace
 from pipeline.runner.worker import SLOTS
 from pipeline.store.block_size import choose_block_clips
 from pipeline.store.lock_owner import BEAT_SECONDS
@@ -28,6 +29,10 @@ def test_the_sizes_of_blocks(tokens, device, shown):
 def test_the_blocks_in_work_of_a_worker():
     assert SLOTS == 2
     assert "the blocks in work, at most two per worker" in TEXT
+
+
+def test_the_work_of_a_block_that_may_be_lost():
+    assert f"with its finished clips after every {Pace().seconds:g} s of work" in TEXT
 
 
 def test_the_block_of_a_list():

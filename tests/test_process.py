@@ -9,7 +9,7 @@ import torch
 from pipeline.errors import ClipError, ConfigError
 from pipeline.faces import no_faces
 from pipeline.frames import InlineDecoder
-from pipeline.process import DecodePool, StageSeconds, prepare, prepare_clip, process_block
+from pipeline.process import DecodePool, Pace, StageSeconds, prepare, prepare_clip, process_block
 from pipeline.types import ClipDone, ClipFailed, ClipRef, Faces, ProvidedBoxes, Split
 from tests.picture_folders import write_folder
 from tests.small_clips import small_models, small_models_with, write_clips, write_video
@@ -163,6 +163,45 @@ def test_progress_adds_up_to_the_clips(index):
         steps = []
         process_block(index.root, clips, small_models(), on_progress=steps.append)
         assert sum(steps) == pytest.approx(len(clips))
+
+
+@pytest.mark.parametrize(
+    ("pace", "elapsed", "num_images", "batch", "expected"),
+    [
+        (Pace(), 0, 16, 16, True),  # the first clip, whose time is unknown
+        (Pace(), 99, 0, 16, False),
+        (Pace(), 99, 16, 256, False),  # mostly padding
+        (Pace(seconds_per_image=0.01), 2, 16, 16, False),
+        (Pace(seconds_per_image=0.01), 9.7, 16, 16, True),
+        (Pace(seconds_per_image=0.4), 0, 16, 16, True),
+        (Pace(seconds_per_image=0.4), 0, 17, 16, False),
+        (Pace(seconds_per_image=0.4), 0, 47, 16, True),  # one of 48 is padding
+    ],
+)
+def test_a_block_is_finished_in_parts_where_much_would_be_lost(pace, elapsed, num_images, batch, expected):
+    assert pace.is_due(elapsed, num_images, batch) == expected
+
+
+def test_a_block_in_parts_has_the_same_outcomes(index):
+    models, found, steps = small_models_with(features={"batch_pictures": 1}), [], []
+    plain = process_block(index.root, index.clips, models)
+    parts = process_block(
+        index.root, index.clips, models, pace=Pace(seconds=0),
+        on_finished=lambda so_far: found.append(dict(so_far)), on_progress=steps.append,
+    )  # fmt: skip
+    assert len(found) > 3
+    assert [len(one) for one in found] == sorted({len(one) for one in found}), "each has more than the last"
+    assert (parts.num_pictures, sum(steps)) == (plain.num_pictures, pytest.approx(len(index.clips)))
+    for place, (one, other) in enumerate(zip(parts.outcomes, plain.outcomes, strict=True)):
+        for outcome in (one, *(so_far[place] for so_far in found if place in so_far)):
+            assert type(outcome) is type(other)
+            if isinstance(outcome, ClipDone):
+                assert_equal_features(outcome.features, other.features)
+
+
+def assert_equal_features(one, other):
+    for name, value in vars(one).items():
+        np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
 
 
 def test_identity_ignores_paths_and_batches_and_nothing_else():

@@ -26,7 +26,7 @@ from pipeline.frames import (
     stream_frames,
 )
 from pipeline.frames.probe import picture_sizes, quarter_turns
-from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, StageSeconds, process_block
+from pipeline.process.block import STAGES_OF_WORK, BlockOutcome, Pace, StageSeconds, process_block
 from pipeline.process.config import ExtractConfig, FeatureShape, feature_shape
 from pipeline.process.identity import (
     STEPS,
@@ -63,6 +63,7 @@ __all__ = [
     "ImageFormat",
     "InlineDecoder",
     "MeteredLock",
+    "Pace",
     "Models",
     "PartDecoder",
     "PreparedClip",

@@ -3,7 +3,8 @@
 A clip that cannot be processed has an outcome too; it does not end the block.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -66,6 +67,36 @@ class BlockOutcome:
     """Clips whose features come from an earlier cache."""
 
 
+@dataclass
+class Pace:
+    """Choice of the moments at which the finished clips of a block are stored, before its end.
+
+    Threads of a worker may share one. By the measured time of an image, a slow encoder finishes after each
+    clip, and a fast one after a whole block.
+
+    Attributes:
+        seconds: Work of a thread that may be lost.
+        seconds_per_image: Time of an encoded image; 0 before the first.
+    """
+
+    seconds: float = 10.0
+    seconds_per_image: float = 0.0
+
+    def is_due(self, elapsed: float, num_images: int, batch: int) -> bool:
+        """Return whether waiting images are to be encoded now.
+
+        A batch with more than a sixteenth of padding is not worth it.
+
+        Args:
+            elapsed: Seconds since the last clips were finished.
+            num_images: Waiting images of each stream.
+            batch: Images of a batch of the encoder.
+        """
+        if not num_images or 16 * (-num_images % batch) > num_images:
+            return False
+        return not self.seconds_per_image or elapsed + 2 * num_images * self.seconds_per_image > self.seconds
+
+
 def process_block(
     root: Path,
     clips: Sequence[ClipRef],
@@ -76,6 +107,8 @@ def process_block(
     cancel: CancelToken | None = None,
     earlier: Sequence[EarlierClip | None] = (),
     first_view_only: bool = False,
+    pace: Pace | None = None,
+    on_finished: Callable[[Mapping[int, ClipOutcome]], None] | None = None,
 ) -> BlockOutcome:
     """Decode, detect, track and crop every clip, then encode the images of all of them together.
 
@@ -92,50 +125,98 @@ def process_block(
         earlier: The clips in an earlier cache, whose features are used where the images are the same
             (`reusable_features`); empty for none.
         first_view_only: Whether only the first view is encoded, which has the features that it has among all.
+        pace: Chooses when the clips so far are encoded, before the end. None: all at the end.
+        on_finished: Called with the outcomes so far, by the clip's place, each time that `pace` chose.
 
     Raises:
         TaskCancelledError: `cancel` is cancelled.
     """
-    seconds, cancel = StageSeconds(), cancel or CancelToken()
+    block = _Block(clips, models, cancel or CancelToken(), on_progress)
     jobs = [make_decode_job(root, clip, models.config) for clip in clips]
-    prepared: list[PreparedClip | ClipFailed | None] = [None] * len(clips)
     with closing((decoder or frame_step.InlineDecoder()).stream(jobs)) as answers:
         for place, decoded in answers:
-            prepared[place] = _attempt(
-                clips[place], decoded, models, seconds, first_view_only=first_view_only
-            )
+            item = _attempt(clips[place], decoded, models, block.seconds, first_view_only=first_view_only)
             del decoded  # the decoder waits for the memory of these pixels
-            cancel.raise_if_cancelled()
-    items = [item for item in prepared if item is not None]
-    assert len(items) == len(clips), "a decoder answers every job"
-    known = [
-        reusable_features(item, before) if isinstance(item, PreparedClip) else None
-        for item, before in zip(items, earlier or [None] * len(items), strict=True)
-    ]
-    good = [
-        item
-        for item, features in zip(items, known, strict=True)
-        if isinstance(item, PreparedClip) and features is None
-    ]
-    with models.device_lock.timed(seconds.count("encode")):
-        encoded = encode_clips(good, models, _after_batch(len(clips), good, cancel, on_progress))
-    outcomes: list[ClipOutcome] = []
-    for item, features in zip(items, known, strict=True):
-        if isinstance(item, ClipFailed):
-            outcomes.append(item)
-        elif features is not None:
-            outcomes.append(done_with(item, features))
-        else:
-            outcomes.append(outcome_of(item, *next(encoded)))
-    if on_progress is not None and not good:
-        on_progress(len(clips))
-    num_pictures = 2 * sum(item.num_pictures for item in good)
+            block.cancel.raise_if_cancelled()
+            block.add(place, item, earlier[place] if earlier else None)
+            if pace is not None and pace.is_due(
+                time.monotonic() - block.since, block.num_waiting, models.encoder.batch_pictures
+            ):
+                pace.seconds_per_image = block.encode()
+                if on_finished is not None and len(block.outcomes) < len(clips):
+                    on_finished(block.outcomes)
+                block.since = time.monotonic()
+    block.encode()
+    assert len(block.outcomes) == len(clips), "a decoder answers every job"
     return BlockOutcome(
-        outcomes=tuple(outcomes),
-        num_pictures=num_pictures,
-        seconds=seconds,
-        num_reused=sum(features is not None for features in known),
+        outcomes=tuple(block.outcomes[place] for place in range(len(clips))),
+        num_pictures=block.num_pictures,
+        seconds=block.seconds,
+        num_reused=block.num_reused,
     )
+
+
+class _Block:
+    """A block on its way from prepared clips to outcomes.
+
+    Args:
+        clips: Its clips.
+        models: The encoder.
+        cancel: Checked after each batch.
+        on_progress: Called with the clips that were finished since the last call, in fractions.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[ClipRef],
+        models: Models,
+        cancel: CancelToken,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
+        self.seconds = StageSeconds()
+        self.cancel = cancel
+        self.outcomes: dict[int, ClipOutcome] = {}
+        self.num_pictures = 0
+        self.num_reused = 0
+        self.since = time.monotonic()
+        self._models = models
+        self._advance = on_progress or (lambda _: None)
+        self._waiting: dict[int, PreparedClip] = {}
+
+    @property
+    def num_waiting(self) -> int:
+        """Images of each stream that wait for the encoder."""
+        return sum(clip.num_pictures for clip in self._waiting.values())
+
+    def add(self, place: int, item: PreparedClip | ClipFailed, before: EarlierClip | None) -> None:
+        """Add a clip, which is finished if it failed or has its features already."""
+        features = reusable_features(item, before) if isinstance(item, PreparedClip) else None
+        if isinstance(item, PreparedClip) and features is None:
+            self._waiting[place] = item
+            return
+        if isinstance(item, PreparedClip) and features is not None:
+            self.outcomes[place] = done_with(item, features)
+            self.num_reused += 1
+        elif isinstance(item, ClipFailed):
+            self.outcomes[place] = item
+        self._advance(1)
+
+    def encode(self) -> float:
+        """Encode the waiting clips, in the order of their places. Returns the seconds of an image."""
+        places = sorted(self._waiting)
+        good = [self._waiting.pop(place) for place in places]
+        began, total = time.monotonic(), 2 * sum(clip.num_pictures for clip in good)
+
+        def after_batch(pictures: int) -> None:
+            self.cancel.raise_if_cancelled()
+            self._advance(len(good) * pictures / total)
+
+        with self._models.device_lock.timed(self.seconds.count("encode")):
+            encoded = encode_clips(good, self._models, after_batch)
+        for place, clip in zip(places, good, strict=True):
+            self.outcomes[place] = outcome_of(clip, *next(encoded))
+        self.num_pictures += total
+        return (time.monotonic() - began) / total if total else 0.0
 
 
 def _attempt(
@@ -155,20 +236,3 @@ def _attempt(
             return prepared.first_view if first_view_only else prepared
     except ClipError as error:
         return ClipFailed(stage=error.stage, reason=error.reason)
-
-
-def _after_batch(
-    num_clips: int,
-    good: Sequence[PreparedClip],
-    cancel: CancelToken,
-    on_progress: Callable[[float], None] | None,
-) -> Callable[[int], None]:
-    """Return a callback for each batch, which reports progress in clips and checks `cancel`."""
-    total = 2 * sum(item.num_pictures for item in good)
-
-    def after_batch(pictures: int) -> None:
-        cancel.raise_if_cancelled()
-        if on_progress is not None and total:
-            on_progress(num_clips * pictures / total)
-
-    return after_batch

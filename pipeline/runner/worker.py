@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import methodcaller
@@ -22,6 +22,7 @@ from pipeline.process import (
     ExtractConfig,
     InlineDecoder,
     Models,
+    Pace,
     identity_differences,
     load_models,
     process_block,
@@ -31,7 +32,7 @@ from pipeline.runner.model_metadata import ModelInfo
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
-from pipeline.types import Bytes, ClipDone, ClipFailed, NoteKind
+from pipeline.types import Bytes, ClipDone, ClipFailed, ClipOutcome, NoteKind, Status
 
 SLOTS, QUEUED = 2, 2
 """Blocks that a worker processes at a time (one is decoded, one is on the device), and blocks that wait."""
@@ -127,6 +128,7 @@ class BlockWorker:
     _equal: set[str] = field(default_factory=set)  # fingerprints of other spellings of this identity
     _opening: threading.Lock = field(default_factory=threading.Lock)
     _of_thread: threading.local = field(default_factory=threading.local)
+    _pace: Pace = field(default_factory=Pace)
 
     def model_info(self) -> ModelInfo:
         """Describe its models."""
@@ -135,11 +137,12 @@ class BlockWorker:
     def run(self, task: BlockTask, context: TaskContext | None = None) -> BlockReport:
         """Process the pending clips of one block and write the whole block, its status last.
 
-        A trial is processed in the same way and written to memory.
+        If the block takes long, it is written with the clips so far, again and again, so that a kill costs
+        little work (`Pace`). A trial is processed in the same way and written to memory.
 
         Args:
             task: The block.
-            context: Receives the progress in clips. A cancelled block is not written.
+            context: Receives the progress in clips. A cancelled block is not written any more.
 
         Raises:
             CacheError: The cache cannot be written, was made by other models, or is now held by another run.
@@ -153,16 +156,24 @@ class BlockWorker:
         first, end = writer.block_bounds(task.start)
         whole = len(task.rows) == end - first
         arrays = writer.empty_rows(task.start) if whole else writer.read_block(task.start)
-        writer.mark_pending(task.start, [row - first for row in task.rows])
-        opened = time.monotonic()
-        done = self._processed(task, context)
-        processed = time.monotonic()
-        for row, outcome in zip(task.rows, done.outcomes, strict=True):
-            fill_row(arrays, row - first, outcome)
-        context.cancel.raise_if_cancelled()  # a run that has ended writes nothing
-        task.require_held()
-        writer.write_block(task.start, arrays)
-        done.seconds.write += opened - began + time.monotonic() - processed
+        places = [row - first for row in task.rows]
+        writer.mark_pending(task.start, places)
+        arrays["status"][places] = Status.PENDING
+        writing = time.monotonic() - began
+
+        def store(outcomes: Mapping[int, ClipOutcome]) -> None:
+            nonlocal writing
+            started = time.monotonic()
+            for place, outcome in outcomes.items():
+                fill_row(arrays, places[place], outcome)
+            context.cancel.raise_if_cancelled()  # a run that has ended writes nothing
+            task.require_held()
+            writer.write_block(task.start, arrays)
+            writing += time.monotonic() - started
+
+        done = self._processed(task, context, store)
+        store(dict(enumerate(done.outcomes)))
+        done.seconds.write += writing
         there = [one for row, one in zip(task.rows, done.outcomes, strict=True) if row not in task.missing]
         finished = [one for one in there if isinstance(one, ClipDone)]
         return BlockReport(
@@ -187,7 +198,9 @@ class BlockWorker:
         if isinstance(self.decoder, DecodePool):
             self.decoder.close()
 
-    def _processed(self, task: BlockTask, context: TaskContext) -> BlockOutcome:
+    def _processed(
+        self, task: BlockTask, context: TaskContext, store: Callable[[Mapping[int, ClipOutcome]], None]
+    ) -> BlockOutcome:
         try:
             return process_block(
                 task.root,
@@ -197,6 +210,8 @@ class BlockWorker:
                 on_progress=_of_clips_there(task, context.advance),
                 cancel=context.cancel,
                 earlier=task.earlier.read() if task.earlier else (),
+                pace=self._pace,
+                on_finished=store,
             )
         except (MemoryError, torch.OutOfMemoryError) as error:
             msg = (
