@@ -16,6 +16,7 @@ from benchmarks.tables.performance import (
     epoch_table,
     goals_table,
     grid_table,
+    short_runs_table,
     text_table,
     training_step_table,
 )
@@ -60,6 +61,7 @@ TABLES = {
     "verdicts": verdicts_table,
     "transfer": transfer_table,
     "training-step-cpu": training_step_table,
+    "short-runs-cpu": short_runs_table,
 }
 
 

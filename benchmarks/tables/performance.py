@@ -148,3 +148,15 @@ def training_step_table(recorded: dict[str, Any]) -> str:
 
 def _range(found: dict[str, float], digits: int) -> str:
     return f"({found['lowest']:.{digits}f} to {found['highest']:.{digits}f})"
+
+
+def short_runs_table(recorded: dict[str, Any]) -> str:
+    """Return the speed of a grid of short runs in two versions, and the parts of a run."""
+    rows = ["| version | runs | s | runs per minute |", "|---|---|---|---|"]
+    for name in ("before", "now"):
+        if name in recorded:
+            one = recorded[name]
+            speed = f"{one['seconds']:.0f} | {one['runs_per_minute']:.1f}"
+            rows.append(f"| {name}, {one['commit']} | {one['runs']} | {speed} |")
+    parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in recorded["parts_seconds"].items())
+    return "\n".join([about(recorded), "", *rows, "", f"One run on one thread: {parts}."])
