@@ -13,6 +13,8 @@ encoder with random weights, which do not change its time. Three forms take one 
 All start with the same weights and take the same batches; ``losses`` shows that before and fp32 agree.
 Start: `train` on a cache of DFEW's size (``--start``, needs 6 GB), from the command to the end of the first
 step, in a process of its own; the file of weights has been read before, so that it is in memory.
+Accuracy: runs of preset ``smoke`` on the cache of the demo (``--accuracy``), in float32 and in bfloat16 with the
+same seeds. They may be made beforehand (``--part accuracy``) and are then read from ``--out``.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
+from benchmarks.findings import difference
 from pipeline.bench.load import synthetic_cache
 from pipeline.bench.result import about_this_run
 from pipeline.clip_model import EncoderConfig, load_clip_model
@@ -37,11 +40,13 @@ from pipeline.config import override
 from pipeline.datasets.synthetic import CLASSES
 from pipeline.executor.machine import keep_memory
 from trainer.batches import Batch
+from trainer.measurement import measure
 from trainer.model import FeatureShape, OusModel
 from trainer.optim import set_rate
-from trainer.presets import paper
+from trainer.presets import paper, smoke
 from trainer.prompts import ClassPrompts, TextTower
 from trainer.steps import TrainState
+from trainer.training import train
 
 _BATCH, _UNTIMED = 16, 3
 _WIDTHS = FeatureShape(num_frames=16, embed_width=768, encoder_width=1024)
@@ -189,6 +194,21 @@ def started(encoder: str, num_clips: int, turns: int, work: Path) -> dict[str, A
     return {"clips": num_clips, "seconds": _spread(wall[1:]), "turns": turns}
 
 
+def accuracies(cache: str, seeds: int) -> dict[str, Any]:
+    """Return WAR on the test clips of runs in both precisions, by seed, and their differences."""
+    war: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    with tempfile.TemporaryDirectory(prefix="ous-precision-") as work:
+        for seed in range(seeds):
+            for precision, found in war.items():
+                run = Path(work) / f"{precision}-{seed}"
+                config = override(smoke(), [f"model.precision={precision}", f"prompts.precision={precision}"])
+                train(cache, run, config, seed=seed, device="cpu", is_resumable=False, has_figures=False)
+                found.append(measure(run, device="cpu").metrics().war)
+                sys.stderr.write(f"{precision}, seed {seed}: {found[-1]:.4f}\n")
+    by_seed = {precision: dict(enumerate(values)) for precision, values in war.items()}
+    return {"war": war, "difference": difference(by_seed["bf16"], by_seed["fp32"])}
+
+
 def _child(arguments: list[str]) -> None:
     """Run the command line, and report the end of the first step."""
     import cli
@@ -216,13 +236,22 @@ def main() -> None:
     parser.add_argument("--encoder", default="ViT-L-14-quickgelu")
     parser.add_argument("--turns", type=int, default=10)
     parser.add_argument("--start", type=int, default=0, metavar="CLIPS", help="clips of the cache; 0: none")
+    parser.add_argument("--part", choices=("all", "accuracy"), default="all")
+    parser.add_argument("--accuracy", metavar="CACHE", help="cache of the demo")
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     keep_memory()
+    kept = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
     about = about_this_run({}, {"turns": args.turns, "encoder": args.encoder, "preset": "paper"})
     about["command"] = ["python", "-m", "benchmarks.training_step", *about["command"][1:]]
     result: dict[str, Any] = {**about, "threads": torch.get_num_threads()}
-    result["step"] = measured(args.encoder, args.turns)
+    if "accuracy" in kept:
+        result["accuracy"] = kept["accuracy"]
+    elif args.accuracy:
+        result["accuracy"] = accuracies(args.accuracy, args.seeds)
+    if args.part == "all":
+        result["step"] = measured(args.encoder, args.turns)
     if args.start:
         with tempfile.TemporaryDirectory(prefix="ous-start-") as work:
             result["start"] = started(args.encoder, args.start, min(args.turns, 5), Path(work))

@@ -143,7 +143,21 @@ def training_step_table(recorded: dict[str, Any]) -> str:
             f"From the command `train` to the end of the first step, with {start['clips']:,} clips in the "
             f"page cache: {seconds['median']:.1f} s {_range(seconds, 1)} in {start['turns']} starts.",
         ]
-    return "\n".join(text)
+    return "\n".join([*text, *_accuracy(recorded)])
+
+
+def _accuracy(recorded: dict[str, Any]) -> list[str]:
+    """Return a sentence on the accuracy in bfloat16, if it was measured."""
+    if "accuracy" not in recorded:
+        return []
+    war, found = recorded["accuracy"]["war"], recorded["accuracy"]["difference"]
+    means = {precision: 100 * sum(values) / len(values) for precision, values in war.items()}
+    low, high = (100 * value for value in found["interval"])
+    return [
+        "",
+        f"WAR of the demo's full model, {len(war['fp32'])} seeds: {means['fp32']:.1f}% in fp32, "
+        f"{means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% {low:+.1f} to {high:+.1f}).",
+    ]
 
 
 def _range(found: dict[str, float], digits: int) -> str:
