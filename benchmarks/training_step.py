@@ -13,7 +13,7 @@ encoder with random weights, which do not change its time. Three forms take one 
 All start with the same weights and take the same batches; ``losses`` shows that before and fp32 agree.
 Start: `train` on a cache of DFEW's size (``--start``, needs 6 GB), from the command to the end of the first
 step, in a process of its own; the file of weights has been read before, so that it is in memory.
-Accuracy: runs of preset ``smoke`` on the cache of the demo (``--accuracy``), in float32 and in bfloat16 with the
+Accuracy: runs of preset ``smoke`` on the cache of the demo (``--accuracy``) in both precisions, with the
 same seeds. They may be made beforehand (``--part accuracy``) and are then read from ``--out``.
 """
 

@@ -29,17 +29,6 @@ from trainer.optim import build_adam
 def test_changes_replace_names_that_exist() -> None:
     with changes.detection_on_own_stream(is_cuda=False), changes.threads(3):
         pass
-    with pytest.raises(RuntimeError, match="the change had no effect"), changes.fill_without_wait():
-        pass
-
-
-def test_the_filled_colour_is_the_copied_one() -> None:
-    from pipeline import streams
-
-    with changes.fill_without_wait():
-        made = streams.torch.tensor((122, 116, 104), dtype=torch.uint8, device=torch.device("cpu"))
-    assert made.tolist() == [122, 116, 104]
-    assert made.dtype == torch.uint8
 
 
 def test_detection_on_own_stream_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

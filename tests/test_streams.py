@@ -13,6 +13,7 @@ from pipeline.streams import (
     face_image,
     face_squares,
     fill_colour,
+    fill_on,
     make_streams,
     mirrored,
     scene_image,
@@ -344,3 +345,11 @@ def test_images_made_one_by_one_are_those_of_a_clip(scene, fit, absent, found):
     scenes = [scene_image(frames_U3HW[u], masks[u], config, 16, fill) for u in range(4)]
     assert torch.equal(torch.cat(faces), made.face_U3SS)
     assert torch.equal(torch.cat(scenes), made.scene_U3SS)
+
+
+def test_the_fill_colour_is_made_once_for_a_device():
+    device = torch.device("cpu")
+    with torch.inference_mode():
+        made = fill_on(device, (122, 116, 104))
+    assert fill_on(device, (122, 116, 104)) is made
+    assert (made.tolist(), made.dtype, made.is_inference()) == ([122, 116, 104], torch.uint8, False)

@@ -12,41 +12,11 @@ from unittest.mock import patch
 
 import torch
 
-from pipeline import streams
 from pipeline.process import DecodePool, block
 from pipeline.runner import BlockWorkerSetup
 from pipeline.runner.worker import BlockWorker, _buffer_for
 
 Change = Callable[[], AbstractContextManager[Any]]
-
-
-@contextmanager
-def fill_without_wait() -> Iterator[None]:
-    """Make the streams' fill colour by kernels instead of a copy, which waits for the device's queue."""
-    torch_with_fill = _TorchWithFill()
-    with patch.object(streams, "torch", torch_with_fill):
-        yield
-    if not torch_with_fill.num_fills:
-        msg = "pipeline.streams made no tensor by torch.tensor: the change had no effect"
-        raise RuntimeError(msg)
-
-
-class _TorchWithFill:
-    """Module torch with another `tensor`, which fills in values on the device."""
-
-    def __init__(self) -> None:
-        self.num_fills = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-    def tensor(self, values: Any, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        """Return the values as a tensor on the device, without a copy from the host."""
-        self.num_fills += 1
-        filled = torch.empty(len(values), dtype=dtype, device=device)
-        for place, value in enumerate(values):
-            filled[place].fill_(value)
-        return filled
 
 
 @contextmanager

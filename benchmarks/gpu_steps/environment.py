@@ -1,7 +1,7 @@
 """Step `environment`: start of the product on this machine, and the device's own speeds.
 
-The products are the limit for the encoder. The small copy decides whether the streams' fill colour, which
-is copied for every clip, should be made on the device, because such a copy waits for all queued work.
+The products are the limit for the encoder. The small copy shows how long a copy waits for the queued work, so
+that none may be made for every clip.
 """
 
 import subprocess

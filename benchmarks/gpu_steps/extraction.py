@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_steps import changes
-from benchmarks.gpu_steps.context import Context, num_cores
+from benchmarks.gpu_steps.context import Context
 from benchmarks.gpu_steps.inputs import (
     MOBILENET,
     NUM_CLIPS,
@@ -34,6 +34,7 @@ from pipeline.types import DatasetIndex
 _CLIPS_OF_DFEW = 16_372
 _SECONDS_OF_A_RUN = 12.0
 _WARM_UP_BLOCKS = 2
+_FEW_DECODERS = 8
 
 
 class Extraction:
@@ -105,24 +106,23 @@ def run(context: Context) -> None:
 
 
 def _all_runs(context: Context, extraction: Extraction) -> None:
-    worker, cuda, most = extraction.executor.worker, context.unless_cuda, context.size(num_cores() - 1, 2)
+    worker, cuda, few = extraction.executor.worker, context.unless_cuda, context.size(_FEW_DECODERS, 2)
     num_clips = _number_of_clips(context, extraction)
 
-    def more_decoders() -> Any:
-        return changes.decoders(worker, most, extraction.warm_up)
+    def few_decoders() -> Any:
+        return changes.decoders(worker, few, extraction.warm_up)
 
     def three_threads() -> Any:
         return changes.threads(3)
 
-    fill, aside = changes.fill_without_wait, changes.detection_on_own_stream
+    aside = changes.detection_on_own_stream
     way = partial(_measured, context, extraction, num_clips)
-    too_few = "" if most > worker.num_decoders or context.options.is_tiny else "there are no more cores"
+    has_few = worker.num_decoders <= few and not context.options.is_tiny
     way("none")
-    way("fill colour without a wait", fill)
     way("detection on a high-priority stream", aside, unless=cuda)
-    way(f"{most} decoders", more_decoders, unless=too_few)
+    way(f"{few} decoders", few_decoders, unless="there are no more by default" if has_few else "")
     way("3 threads", three_threads)
-    way("all of them", fill, aside, three_threads, *([] if too_few else [more_decoders]), unless=cuda)
+    way("high-priority stream and 3 threads", aside, three_threads, unless=cuda)
     plain_seconds = way("none, again")
     context.results.measure(
         "kernels of extract",
@@ -132,10 +132,9 @@ def _all_runs(context: Context, extraction: Extraction) -> None:
     )
     worker.models = with_untrained_detector(worker.models, detector_config(context, RESNET))
     least = context.size(_WARM_UP_BLOCKS * extraction.block_clips, 1)
-    few = max(num_clips // 2, min(num_clips, least))
-    way = partial(_measured, context, extraction, few)
+    way = partial(_measured, context, extraction, max(num_clips // 2, min(num_clips, least)))
     way("none")
-    way("fill colour and stream", fill, aside, unless=cuda)
+    way("detection on a high-priority stream", aside, unless=cuda)
 
 
 def _measured(

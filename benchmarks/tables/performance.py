@@ -156,7 +156,8 @@ def _accuracy(recorded: dict[str, Any]) -> list[str]:
     return [
         "",
         f"WAR of the demo's full model, {len(war['fp32'])} seeds: {means['fp32']:.1f}% in fp32, "
-        f"{means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% {low:+.1f} to {high:+.1f}).",
+        f"{means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% interval {low:+.1f} to "
+        f"{high:+.1f}).",
     ]
 
 
