@@ -234,11 +234,12 @@ def test_boxes_are_apart_by_their_worst_edge_whatever_their_order() -> None:
 
 
 def test_goals_are_ratios_to_the_same_devices_other_numbers() -> None:
-    found = {"of_encoder_and_detector_alone": 0.95, "decoders_of_encoder_and_detector_alone": 1.1}
+    found = {"ratios_of_rounds": {"run": [0.96, 0.95, 0.8], "decoders": [1.1]}}
     assert [(goal.what, goal.value, goal.met) for goal in pipeline_goals(found)] == [
         ("whole pipeline / (encoder + detector alone)", 0.95, "yes"),
         ("decoders alone / (encoder + detector alone)", 1.1, "no"),
     ]
+    assert [goal.rounds for goal in pipeline_goals(found)] == [(0.96, 0.95, 0.8), (1.1,)]
     dask_share = dask_goal(ms_per_block=3.2, clips_per_second=40)
     assert dask_share.value == pytest.approx(0.002)
     assert dask_share.met == "aim"

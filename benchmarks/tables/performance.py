@@ -8,10 +8,14 @@ from pipeline.errors import counted
 
 def goals_table(recorded: dict[str, Any]) -> str:
     """Return the goals of a bench with the measured numbers and the machine."""
-    rows = ["| what | found | at least | aim | met |", "|---|---|---|---|---|"]
+    rows = ["| what | found | rounds | at least | aim | met |", "|---|---|---|---|---|---|"]
     for goal in recorded["goals"]:
         limit = f"at most {goal['below']:g}" if "below" in goal else f"{goal['at_least']:g}"
-        rows.append(f"| {goal['what']} | {goal['value']:.3g} | {limit} | {goal['aim']:g} | {goal['met']} |")
+        each = goal.get("rounds", [goal["value"]])
+        rounds = f"{len(each)}: {min(each):.3g} to {max(each):.3g}" if len(each) > 1 else "1"
+        rows.append(
+            f"| {goal['what']} | {goal['value']:.3g} | {rounds} | {limit} | {goal['aim']:g} | {goal['met']} |"
+        )
     more = [*_extraction_speed(recorded), *_at_the_ceiling(recorded)]
     return "\n".join([about(recorded), "", *rows, *more])
 

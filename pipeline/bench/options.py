@@ -27,8 +27,8 @@ class BenchOptions:
         num_clips: Clips of all parts except baseline and workers. If there are fewer videos, they are
             repeated.
         baseline_clips: Clips of the comparison with the baseline.
-        repeats: Number of measurements; the best counts. Decoding and detection are always measured 3 times,
-            pipeline and prediction at most twice.
+        repeats: Number of rounds, in which the compared ways alternate. The best time of each counts, and the
+            median of the ratios, which are shown with their range. Decoding and detection always have 3.
         encode_pictures: Most images for the bare encoder.
         cache_clips: Clips of the synthetic cache that is loaded.
         dask_blocks: Empty blocks for Dask.

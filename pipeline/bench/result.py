@@ -4,11 +4,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, Self
 
 import torch
 
@@ -26,6 +28,8 @@ class Goal:
         at_least: Limit of the goal.
         aim: Better limit.
         below: Whether both limits are upper limits.
+        rounds: The number in each round of the measurement, whose median is `value`; empty if it was measured
+            once.
     """
 
     what: str
@@ -33,6 +37,12 @@ class Goal:
     at_least: float
     aim: float
     below: bool = False
+    rounds: tuple[float, ...] = ()
+
+    @classmethod
+    def of_rounds(cls, what: str, values: Sequence[float], *, at_least: float, aim: float) -> Self:
+        """Return the goal of a number that was measured in several rounds; its value is the median."""
+        return cls(what=what, value=median(values), at_least=at_least, aim=aim, rounds=tuple(values))
 
     @property
     def met(self) -> str:

@@ -95,12 +95,12 @@ class _Shared:
             case "write":
                 return steps.write(self.models, self.index, options.repeats)
             case "pipeline":
-                rounds = min(2, options.repeats)
-                return end_to_end.pipeline(self.index, config, options.device, rounds, other_backbone=True)
+                return end_to_end.pipeline(
+                    self.index, config, options.device, options.repeats, other_backbone=True
+                )
             case "predict":
                 assert options.clips is not None, "BenchOptions rejects that"
-                rounds = min(2, options.repeats)
-                return prediction.predict(options.clips, self.models, self._folder, rounds)
+                return prediction.predict(options.clips, self.models, self._folder, options.repeats)
             case "baseline":
                 return end_to_end.baseline(self.index, config, options.device, options.baseline_clips)
             case "load":

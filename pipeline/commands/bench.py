@@ -52,8 +52,8 @@ def bench(
     repeats: Annotated[
         int,
         typer.Option(
-            help="Measure this many times and keep the best; decode, detect: always 3; "
-            "pipeline, predict: at most 2.",
+            help="Measure in this many rounds, and show the median and the range of ratios; decode, detect: "
+            "always 3.",
             rich_help_panel=DATA,
         ),
     ] = 3,

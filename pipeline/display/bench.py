@@ -16,6 +16,7 @@ def _(goal: Goal) -> dict[str, Any]:
         "below" if goal.below else "at_least": goal.at_least,
         "aim": goal.aim,
         "met": goal.met,
+        **({"rounds": list(goal.rounds)} if goal.rounds else {}),
     }
 
 
@@ -43,9 +44,16 @@ def _(result: BenchResult) -> list[str]:
     for goal in goals:
         value = f"{goal.value:.4g}" if math.isfinite(goal.value) else "none"
         limits = f"{value:>10}{goal.at_least:>10.4g}{goal.aim:>10.4g}"
-        shown.append(f"{goal.what:<62}{limits}  {goal.met}")
+        shown.append(f"{goal.what:<62}{limits}  {goal.met:<4}{_spread(goal)}".rstrip())
     shown += [f"note: {note}" for note in result.notes]
     return shown + [f"FAILED  {name}: {reason}" for name, reason in result.failed.items()]
+
+
+def _spread(goal: Goal) -> str:
+    """Return the least and the largest value of several rounds."""
+    if len(goal.rounds) < 2:
+        return ""
+    return f"{min(goal.rounds):.4g} to {max(goal.rounds):.4g} in {len(goal.rounds)} rounds"
 
 
 def _flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
