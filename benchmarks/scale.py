@@ -2,10 +2,10 @@
 
     python -m benchmarks.scale --clips 100000 1000000 --work DIR --out benchmarks/results/scale.json
 
-For each number of clips, it writes a manifest and runs every command's steps in a process of its own. No file of
-a clip exists, except with --files, and no clip is decoded. Features have width 1, one frame and one view; the
-chunks of a block are copied from the first one, except for the status and the hash of the source. DIR needs about
-2 GB for a million clips, and is removed.
+For each number of clips, it writes a manifest and runs the steps of every command in a process of its own. No
+file of a clip exists, and no directory of them, except with --files. No clip is decoded: features have width
+1, one frame and one view, and the chunks of the first block are copied to all others, except for the hashes
+of sources. DIR needs about 2 GB for a million clips, and is removed.
 """
 
 import argparse
@@ -92,7 +92,9 @@ def settings() -> tuple[ExtractConfig, ModelInfo]:
     config = from_dict(ExtractConfig, {"encoder": {"name": "ViT-B-32", "weights": "random"}})
     config = override(config, ["detector.name=haar", "frames.num_frames=1", "features.precision=fp32"])
     info = BlockWorkerSetup(config=config, device="cpu").model_info()
-    return config, replace(info, embed_width=1, encoder_width=1, block_clips=BLOCK_CLIPS, has_weights=True)
+    identity = {**info.identity, "detector": {**info.identity["detector"], "sha256": ""}}
+    sizes = {"embed_width": 1, "encoder_width": 1, "block_clips": BLOCK_CLIPS}
+    return config, replace(info, identity=identity, has_weights=True, **sizes)
 
 
 class Clock:
@@ -251,9 +253,9 @@ def dry_run(work: Path) -> dict[str, Any]:
     """Run `extract --dry-run` on the list as a command, with random weights."""
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [
-        sys.executable, "cli.py", "extract", "--dataset", "manifest", "--root", str(work / "manifest.csv"),
-        "--cache", str(work / "other.zarr"), "--encoder", "ViT-B-32", "--encoder-weights", "random", "--dry-run",
-        "--detector", "haar", "--frames", "1", "--decoders", "1",
+        sys.executable, "cli.py", "extract", "--dry-run", "--dataset", "manifest", "--root",
+        str(work / "manifest.csv"), "--cache", str(work / "other.zarr"), "--encoder", "ViT-B-32",
+        "--encoder-weights", "random", "--detector", "haar", "--frames", "1", "--decoders", "1",
     ]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -292,10 +294,14 @@ def measure(work: Path, num_clips: int, *, has_files: bool, only: list[str]) -> 
 
 def main() -> None:
     """Measure all steps, or one in this process."""
-    parser = argparse.ArgumentParser(description="Time and memory of the steps that handle all clips at once.")
+    parser = argparse.ArgumentParser(
+        description="Time and memory of the steps that handle all clips at once."
+    )
     parser.add_argument("--clips", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--files", type=int, default=100_000, help="number of clips with empty files, 0 for none")
-    parser.add_argument("--work", type=Path, required=True, help="directory that is made and removed")
+    parser.add_argument(
+        "--files", type=int, default=100_000, help="number of clips with empty files, 0 for none"
+    )
+    parser.add_argument("--work", type=Path, required=True, help="directory to make and remove")
     parser.add_argument("--only", nargs="+", default=[*STEPS, "dry-run"], help="steps to measure")
     parser.add_argument("--step", choices=list(STEPS), help="run this step in this process")
     parser.add_argument("--out", type=Path)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, counted, some
+from pipeline.file_status import FileStatus
 from pipeline.fingerprint import differences
 from pipeline.portable import located, portable
 from pipeline.process import (
@@ -263,7 +264,8 @@ def _sources(
     rows = [row for row, clip in enumerate(clips) if clip is not None]
     known = [clip for clip in clips if clip is not None]
     with_crops = cache.meta.takes_crops
-    sizes = np.array([size_of(index.root, clip, with_crops=with_crops) for clip in known], dtype=np.int64)
+    files = FileStatus(index.root)
+    sizes = np.array([size_of(files, clip, with_crops=with_crops) for clip in known], dtype=np.int64)
     return compare_sources([clip.clip_id for clip in known], sizes, there[rows], status[rows])
 
 

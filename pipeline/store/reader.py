@@ -186,6 +186,8 @@ def read_rows(
         raise CacheDamagedError(msg) from error
     if spec.dtype == "str":
         with _translate_damage(place):
+            if isinstance(rows.dtype, np.dtypes.StringDType):
+                return rows.astype(object)
             return np.array([_text(value) for value in rows], dtype=object)
     return np.asarray(rows)
 
