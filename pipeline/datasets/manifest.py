@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from pipeline.collection import paused_collection
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.limits import (
     MAX_ROWS,
@@ -78,6 +79,11 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     Raises DatasetError, with file and line.
     """
     file = _find(root)
+    with paused_collection():
+        return _read(file)
+
+
+def _read(file: Path) -> DatasetIndex:
     rows = at_most(list_rows(file), MAX_ROWS, file)
     if not rows:
         msg = f"'{file}' lists no clips; one row per clip is needed, with columns path, label, split."

@@ -9,9 +9,9 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import nsmallest
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from pipeline.datasets.limits import Folder
 from pipeline.datasets.names import fits_one_line, folded
@@ -38,8 +38,7 @@ _Walked = tuple[str, frozenset[str]]
 """Existing path, and how it differs from the text, in words."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """Path in the manifest's directory.
 
     Attributes:
@@ -110,9 +109,12 @@ class ManifestPaths:
         plain = PurePosixPath(text).as_posix() if _UNTIDY.search(text) else text
         is_there, elsewhere = (False, None) if plain.startswith("/") else self.folder.find(plain)
         if is_there:
-            found = Found(path=plain, given=text)
+            found = Found(plain, text)
+        elif plain == text and "\\" not in text and not _ABSOLUTE.match(text):
+            found = self._nearest(text, text, ())
         else:
             found = self._other_form(row, column, text)
+        if found.path != plain:
             elsewhere = self.folder.way_out(found.path)
         if elsewhere is not None:
             link = f"but this is a link to '{printable(elsewhere)}'"
@@ -124,11 +126,6 @@ class ManifestPaths:
         """Find a path that does not exist as it is written."""
         changes = []
         path = _slashed(text)
-        if path == text and not _ABSOLUTE.match(text):
-            there, change = self._there(path)
-            return Found(
-                path=there or path, given=text, changes=(change,) * bool(change), is_there=there is not None
-            )
         if "\\" in text:
             changes.append("with '/' for '\\'")
         if (relative := self.folder.relative(path)) is not None:
@@ -138,10 +135,17 @@ class ManifestPaths:
             start, path = self._without_start(row, column, text)
             changes.append(f"without the '{start}' of another place")
         given = path if changes else text
-        there, change = self._there(path)
-        if there is None:
-            return Found(path=path, given=given, changes=tuple(changes), is_there=False)
-        return Found(path=there, given=given, changes=(*changes, *[c for c in [change] if c]))
+        if self.folder.holds(path):
+            return Found(path, given, tuple(changes))
+        return self._nearest(path, given, tuple(changes))
+
+    def _nearest(self, path: str, given: str, changes: tuple[str, ...]) -> Found:
+        """Find a path at which nothing is in another Unicode form or case."""
+        walked = None if path.startswith("/") else self._walk(path)
+        if walked is None:
+            return Found(path, given, changes, is_there=False)
+        there, more = walked
+        return Found(there, given, (*changes, " and ".join(sorted(more))) if more else changes)
 
     def _is_foreign(self, text: str) -> bool:
         """Return whether a path is absolute, on any system, and its text is not inside the directory."""
@@ -152,11 +156,7 @@ class ManifestPaths:
         common: set[str] | None = None
         for text in texts:
             parts = _parts(text)
-            starts = {
-                _start(parts, n)
-                for n in range(1, len(parts))
-                if self._there("/".join(parts[n:]))[0] is not None
-            }
+            starts = {_start(parts, n) for n in range(1, len(parts)) if self._holds("/".join(parts[n:]))}
             if starts:
                 common = starts if common is None else common & starts
         return common or set()
@@ -174,12 +174,9 @@ class ManifestPaths:
         ends = f"another start than those of the list ({some(sorted(starts))})" if starts else ""
         raise row.wrong(column, f"{_ALLOWED}; {ends or 'the ends of this path were tried, none is there'}")
 
-    def _there(self, path: str) -> tuple[str | None, str]:
-        """Return the existing path, if needed in another Unicode form or case, and the change, in words."""
-        if self.folder.holds(path):
-            return path, ""
-        walked = None if path.startswith("/") else self._walk(path)
-        return (None, "") if walked is None else (walked[0], " and ".join(sorted(walked[1])))
+    def _holds(self, path: str) -> bool:
+        """Return whether something is at a path, if needed in another Unicode form or case."""
+        return self.folder.holds(path) or self._walk(path) is not None
 
     def _walk(self, path: str) -> "_Walked | None":
         """Return the existing path that differs only in form or case, and the changes; None without one."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
 from pipeline.datasets.names import folded
@@ -33,8 +33,9 @@ def rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]
             window = _window(row)
             by_path[found.path + window].append((found.given + window, row))
     for place, same in by_path.items():
-        given = {written for written, _ in same}
-        by_id[place if len(given) > 1 else given.pop()] += [row for _, row in same]
+        written = same[0][0]
+        clip_id = written if all(other == written for other, _ in same[1:]) else place
+        by_id[clip_id] += [row for _, row in same]
     return by_id
 
 
@@ -81,8 +82,7 @@ def meaning_of_cell(row: Row, column: str, paths: ManifestPaths) -> str:
     return row.get(column) if column in SAME_TEXTS else folded(row.get(column))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Labelling:
+class Labelling(NamedTuple):
     """What a list states about a clip besides its features; see `ClipRef`."""
 
     label: int = -1
@@ -106,7 +106,9 @@ def clip_of_row(clip_id: str, row: Row, paths: ManifestPaths, labelling: Labelli
     Raises:
         DatasetError: A time, box, subject or path is invalid. The message has file and line.
     """
-    start, end = row.seconds("start_seconds"), row.seconds("end_seconds")
+    start = end = None
+    if row.has_any(TIMES):
+        start, end = row.seconds("start_seconds"), row.seconds("end_seconds")
     if end is not None and end <= (start or 0.0):
         raise row.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
     path, boxes, faces = (path_meaning(row, column, paths) for column in PATH_COLUMNS)

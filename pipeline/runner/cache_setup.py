@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.collection import paused_collection
 from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, counted, some
@@ -141,11 +142,12 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
     _refuse_hdf5(place)
     require_provided_faces(index, config)
     require_followed_subjects(index, config)
-    if not place.exists():
-        meta, clips = describe(index, config, info), index.clips
-        return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
-    with FeatureCache.open(place) as cache:
-        return compared(index, config, info, cache, cache.read)
+    with paused_collection():
+        if not place.exists():
+            meta, clips = describe(index, config, info), index.clips
+            return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
+        with FeatureCache.open(place) as cache:
+            return compared(index, config, info, cache, cache.read)
 
 
 def compared(
