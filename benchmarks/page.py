@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.gpu_steps.summary import flatten_numbers, format_number
 from benchmarks.harder.tables import harder_tables
+from benchmarks.scale_table import scale_table
 from pipeline.errors import counted
 
 ROOT = Path(__file__).parents[1]
@@ -451,6 +452,7 @@ TABLES = {
     "findings": findings_table,
     "baselines": baselines_table,
     "harder": harder_table,
+    "scale": lambda recorded: scale_table(recorded, _about(recorded)),
     "tracking": tracking_table,
     "cuts": cuts_table,
     "tracking-cost": cost_table,
