@@ -209,7 +209,8 @@ def _numbers_cell(result: dict[str, Any]) -> str:
 def _about(recorded: dict[str, Any], more: str = "") -> str:
     """Return the machine, the versions and the date of a measurement."""
     machine, versions = recorded["machine"], recorded["versions"]
-    where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    where = f"{machine['cpu']}, {counted(machine['cores'], 'core')}{gpu}"
     about = f"{where}{f', {more}' if more else ''}; torch {versions['torch']}, Python {versions['python']}"
     return f"{about}; commit {recorded['commit']}, {recorded['date'][:10]}."
 

@@ -53,8 +53,6 @@ from trainer.folds import fold_rows, usable_sha256
 CLASSES = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 BLOCK_CLIPS, NEW_CLIPS, GROUP_CLIPS = 64, 1000, 10
 ROOT = Path(__file__).parents[1]
-GOAL = {"cpu_seconds": 60, "peak_mb": 3000}
-"""For list, checks, plan, creation and resume of a million clips."""
 
 
 def write_manifest(path: Path, num_clips: int, *, moved: int = 0) -> None:

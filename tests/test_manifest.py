@@ -398,7 +398,7 @@ def test_one_list_with_every_oddity(tmp_path):
         clip.clip_id: (clip.path, clip.label, clip.splits, clip.group, clip.start_seconds, clip.end_seconds)
         for clip in index.clips
     }
-    assert (index.class_names, index.fold_names) == (("joy", "sad"), ("1", "fold 2"))
+    assert (index.class_names, index.fold_names) == (("joy", "sad"), ("1", "2"))
     assert found == {
         "a/1.mp4": ("a/1.mp4", 0, (train, test), "anna", None, None),
         "a/2.mp4#1-": ("a/2.mp4", 1, (validation, absent), "", 1.0, None),
