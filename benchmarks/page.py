@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks.tables.cells import about
 from benchmarks.tables.gpu import gpu_table, steps_table
 from benchmarks.tables.performance import (
     box_table,
@@ -30,6 +31,7 @@ from benchmarks.tables.results import (
     verdicts_table,
     votes_table,
 )
+from benchmarks.tables.scale import scale_table
 from benchmarks.tables.statistics import statistics_table
 from benchmarks.tables.tracks import cost_table, cuts_table, tracking_table
 
@@ -58,6 +60,7 @@ TABLES = {
     "predict": predict_table,
     "longtail": tail_table,
     "votes": votes_table,
+    "scale": lambda recorded: scale_table(recorded, about(recorded)),
     "verdicts": verdicts_table,
     "transfer": transfer_table,
     "training-step-cpu": training_step_table,

@@ -32,7 +32,8 @@ Modules that every step may use: ``errors``, ``choices`` (values of options and 
 ``versions`` (of each step's algorithm), ``program`` (how it was called, for messages),
 ``portable`` (paths without the user's name), ``safe_streams`` (standard streams of printable text),
 ``fixed_batches`` (rows through a device in batches of one size), ``children`` (processes that may crash),
-``scratch`` (temporary directories), ``pictures`` (which files of a directory are images, and their order).
+``scratch`` (temporary directories), ``pictures`` (which files of a directory are images, and their order),
+``file_status`` (status of millions of files), ``collection`` (pauses of the garbage collector).
 ``clip_model`` loads a CLIP model for ``features`` and for the trainer's prompts;
 ``weights`` lists the published weight files and checks them.
 """

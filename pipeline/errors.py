@@ -33,15 +33,16 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
-def some(names: Collection[str], shown: int = 3, joint: str = ", ") -> str:
+def some(names: Collection[str], shown: int = 3, joint: str = ", ", *, total: int | None = None) -> str:
     """Return the first few names and the number of all others: "a, b, c and 4 more".
 
     Args:
         names: The names, in their order.
         shown: Most names to show.
         joint: Text between two names.
+        total: Number of all names, if `names` has only the first of them.
     """
-    more = len(names) - shown
+    more = (len(names) if total is None else total) - shown
     return joint.join(islice(names, shown)) + (f" and {more} more" if more > 0 else "")
 
 

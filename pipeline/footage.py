@@ -6,16 +6,17 @@ A training clip must share no footage with a test clip, because the test would m
 import math
 import os
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
 from pipeline.errors import CacheError, counted, some
+from pipeline.file_status import FileStatus
 from pipeline.types import ClipRef, DatasetIndex, Split
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ FileKey: TypeAlias = tuple[str | int, ...]
 """Key that identifies a file: first the kind of key, such as ``("sha256", "9f86...")``."""
 
 
-@dataclass(frozen=True, kw_only=True)
+_Value = TypeVar("_Value", bound=Hashable)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Footage:
     """Part of a file that one clip shows.
 
@@ -149,7 +153,8 @@ def listed_footage(root: Path, clips: Iterable[ClipRef]) -> list[Footage]:
         root: Directory that the paths of clips start from.
         clips: The clips.
     """
-    return [Footage.of(clip, _by_path(clip.path), *_by_inode(root / clip.path)) for clip in clips]
+    files = FileStatus(root)
+    return [Footage.of(clip, _by_path(clip.path), *_by_inode(files, clip.path)) for clip in clips]
 
 
 def cached_footage(cache: "FeatureCache") -> list[Footage]:
@@ -158,29 +163,64 @@ def cached_footage(cache: "FeatureCache") -> list[Footage]:
     Raises:
         CacheError: A time is NaN or infinite.
     """
-    columns = {
-        name: cache.read(name)
-        for name in ("clip_id", "path", "source_sha256", "start_seconds", "end_seconds")
-    }
-    odd = ~(np.isfinite(columns["start_seconds"]) & np.isfinite(columns["end_seconds"]))
-    if odd.any():
-        ids = [f"'{clip_id}'" for clip_id in columns["clip_id"][odd].tolist()]
-        msg = (
-            f"'{cache.place}': start_seconds or end_seconds of {counted(len(ids), 'clip')} is NaN or "
-            f"infinite: {some(ids)}. The clip table is damaged; extract the cache again."
+    return CachedFiles.of(cache).footage()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedFiles:
+    """Files of the clips of a cache and their windows, by row."""
+
+    clip_ids: Sequence[str]
+    """Ids of the clips."""
+    paths: Sequence[str]
+    """Paths of their files, normalised."""
+    hashes: Sequence[str]
+    """Hashes of their files; empty before they are decoded."""
+    start_seconds: Sequence[float]
+    """Starts of the clips in their files."""
+    end_seconds: Sequence[float]
+    """Ends of the clips in their files; negative for the end of the file."""
+
+    @classmethod
+    def of(cls, cache: "FeatureCache") -> "CachedFiles":
+        """Read the files of a cache. Raises CacheError if a time is NaN or infinite."""
+        start_N, end_N = cache.read("start_seconds"), cache.read("end_seconds")
+        odd_N = ~(np.isfinite(start_N) & np.isfinite(end_N))
+        if odd_N.any():
+            ids = [f"'{clip_id}'" for clip_id in cache.read("clip_id")[odd_N].tolist()]
+            msg = (
+                f"'{cache.place}': start_seconds or end_seconds of {counted(len(ids), 'clip')} is NaN or "
+                f"infinite: {some(ids)}. The clip table is damaged; extract the cache again."
+            )
+            raise CacheError(msg)
+        return cls(
+            clip_ids=cache.read("clip_id").tolist(),
+            paths=list(map(os.path.normpath, cache.read("path").tolist())),
+            hashes=cache.read("source_sha256").tolist(),
+            start_seconds=start_N.tolist(),
+            end_seconds=end_N.tolist(),
         )
-        raise CacheError(msg)
-    return [
-        Footage(
-            clip_id=clip_id,
-            files=(_by_path(path), *([by_hash(sha256)] if sha256 else [])),
-            start_seconds=start,
-            end_seconds=math.inf if end < 0 else end,
-        )
-        for clip_id, path, sha256, start, end in zip(
-            *(column.tolist() for column in columns.values()), strict=True
-        )
-    ]
+
+    def sharing(self, rows: Iterable[int]) -> list[int]:
+        """Return those of some rows whose path or hash another of them has too, in their order."""
+        rows = list(rows)
+        paths = _repeated([self.paths[row] for row in rows])
+        hashes = _repeated([self.hashes[row] for row in rows]) - {""}
+        if not paths and not hashes:
+            return []
+        return [row for row in rows if self.paths[row] in paths or self.hashes[row] in hashes]
+
+    def footage(self, rows: Iterable[int] | None = None) -> list[Footage]:
+        """Return the footage of some rows, in their order; None for all."""
+        return [
+            Footage(
+                clip_id=self.clip_ids[row],
+                files=(("path", self.paths[row]), *([by_hash(self.hashes[row])] if self.hashes[row] else [])),
+                start_seconds=self.start_seconds[row],
+                end_seconds=math.inf if self.end_seconds[row] < 0 else self.end_seconds[row],
+            )
+            for row in (range(len(self.clip_ids)) if rows is None else rows)
+        ]
 
 
 def by_hash(sha256: str) -> FileKey:
@@ -192,12 +232,26 @@ def _by_path(path: str) -> FileKey:
     return "path", os.path.normpath(path)
 
 
-def _by_inode(path: Path) -> tuple[FileKey, ...]:
+def _by_inode(files: FileStatus, path: str) -> tuple[FileKey, ...]:
+    inode = _inode(files, path)
+    return () if inode is None else (("inode", *inode),)
+
+
+def _inode(files: FileStatus, path: str) -> tuple[int, int] | None:
+    """Return device and inode of a file; None if it is missing."""
     try:
-        found = path.stat()
+        found = files.of(path)
     except (OSError, ValueError):
-        return ()
-    return (("inode", found.st_dev, found.st_ino),)
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def _repeated(values: Sequence[_Value]) -> set[_Value]:
+    """Return the values that occur more than once."""
+    once = set(values)
+    if len(once) == len(values):
+        return set()
+    return {value for value, number in Counter(values).items() if number > 1}
 
 
 def beyond(leaks: Leaks, known: Leaks) -> Leaks:
@@ -222,17 +276,27 @@ def leak_warnings(leaks: Leaks) -> list[str]:
 def leaks_of_index(index: DatasetIndex) -> Leaks:
     """Find, by fold, labelled clips of a dataset that share footage across splits, by path and inode."""
     clips = [clip for clip in index.clips if clip.label >= 0]
-    if not any({Split.TEST, Split.VALIDATION} & set(clip.splits) for clip in clips):
+    if not any({Split.TEST, Split.VALIDATION} & set(splits) for splits in {clip.splits for clip in clips}):
         return {}
-    footage = listed_footage(index.root, clips)
-    return _by_fold(footage, [clip.splits for clip in clips], index.fold_names)
+    files = FileStatus(index.root)
+    paths = [os.path.normpath(clip.path) for clip in clips]
+    inodes = [_inode(files, clip.path) for clip in clips]
+    same_path, same_inode = _repeated(paths), _repeated(inodes) - {None}
+    sharing = [
+        clip
+        for clip, path, inode in zip(clips, paths, inodes, strict=True)
+        if path in same_path or inode in same_inode
+    ]
+    footage = listed_footage(index.root, sharing)
+    return _by_fold(footage, [clip.splits for clip in sharing], index.fold_names)
 
 
 def leaks_of_cache(cache: "FeatureCache") -> Leaks:
     """Find, by fold, labelled clips of a cache that share footage across splits, by path and hash."""
-    footage, membership = cached_footage(cache), cache.read("membership").tolist()
-    rows = [row for row, label in enumerate(cache.read("label").tolist()) if label >= 0]
-    return _by_fold([footage[row] for row in rows], [membership[row] for row in rows], cache.meta.fold_names)
+    files = CachedFiles.of(cache)
+    rows = files.sharing(np.flatnonzero(cache.read("label") >= 0).tolist())
+    membership = cache.read("membership")[rows].tolist()
+    return _by_fold(files.footage(rows), membership, cache.meta.fold_names)
 
 
 def _by_fold(footage: Sequence[Footage], splits: Sequence[Sequence[int]], fold_names: Sequence[str]) -> Leaks:

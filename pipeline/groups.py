@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.footage import FileKey, Footage, cached_footage
+from pipeline.footage import CachedFiles, FileKey, Footage
 from pipeline.types import Ints
 
 if TYPE_CHECKING:
@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 def groups_of_cache(cache: "FeatureCache") -> Ints:
     """Return the number of each clip's group, by row of a cache [N]; see `number_groups`."""
-    return number_groups(cached_footage(cache), cache.read("group").tolist())
+    names = cache.read("group").tolist()
+    files = CachedFiles.of(cache)
+    group_N = np.arange(len(names), dtype=np.int64)
+    first_of: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name:
+            group_N[row] = first_of.setdefault(name, row)
+    rows = files.sharing(row for row, name in enumerate(names) if not name)
+    group_N[rows] = np.array(rows, dtype=np.int64)[number_groups(files.footage(rows), [""] * len(rows))]
+    return group_N
 
 
 def number_groups(footage: Sequence[Footage], names: Sequence[str]) -> Ints:

@@ -1,7 +1,7 @@
 """Repair of a damaged cache: blocks that lost a chunk are recomputed from their clips."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,8 +172,8 @@ def _repaired(
         repaired=repaired,
         left=left,
         gone=tuple(clip for block in left for clip in gone[block.start]),
-        changed=tuple(clip for block in repaired for clip in _changed(cache, block, before)),
-        lost=tuple(clip for block in repaired for clip in _lost(cache, block, had)),
+        changed=tuple(clip for block in repaired for clip in _changed(cache, block, before, ids)),
+        lost=tuple(clip for block in repaired for clip in _lost(cache, block, had, ids)),
     )
 
 
@@ -239,20 +239,24 @@ def _had_features(cache: FeatureCache, damaged: list[Damage]) -> npt.NDArray[np.
     return had
 
 
-def _changed(cache: FeatureCache, block: Damage, before: npt.NDArray[Any]) -> Iterator[str]:
+def _changed(
+    cache: FeatureCache, block: Damage, before: npt.NDArray[Any], ids: Sequence[str]
+) -> Iterator[str]:
     """Yield the ids of clips whose file has another hash than before, if both are known."""
     there, was = cache.read("source_sha256", block.start, block.end), before[block.start : block.end]
-    for row in np.flatnonzero((was != there) & (was != "") & (there != "")):
-        yield str(cache.read("clip_id")[block.start + row])
+    for row in np.flatnonzero((was != there) & (was != "") & (there != "")).tolist():
+        yield ids[block.start + row]
 
 
-def _lost(cache: FeatureCache, block: Damage, had: npt.NDArray[np.bool_]) -> Iterator[str]:
+def _lost(
+    cache: FeatureCache, block: Damage, had: npt.NDArray[np.bool_], ids: Sequence[str]
+) -> Iterator[str]:
     """Yield a text for each clip that had features and failed when it was recomputed, with the reason."""
     rows = slice(block.start, block.end)
-    names = ("clip_id", "status", "stage", "reason")
-    ids, status, stage, reason = (cache.read(name, block.start, block.end) for name in names)
-    for row in np.flatnonzero(had[rows] & (status == Status.FAILED)):
-        yield f"clip '{ids[row]}' failed at {stage[row]}: {reason[row]}"
+    names = ("status", "stage", "reason")
+    status, stage, reason = (cache.read(name, block.start, block.end) for name in names)
+    for row in np.flatnonzero(had[rows] & (status == Status.FAILED)).tolist():
+        yield f"clip '{ids[block.start + row]}' failed at {stage[row]}: {reason[row]}"
 
 
 def _refuse_hdf5(place: Location) -> None:

@@ -18,11 +18,13 @@ from pipeline.footage import (
     leak_warnings,
     leaks_of_cache,
     leaks_of_index,
+    listed_footage,
     shared_footage,
 )
+from pipeline.groups import groups_of_cache, number_groups
 from pipeline.store.reader import FeatureCache
 from pipeline.types import ClipRef, DatasetIndex, Split
-from tests.tiny_cache import tiny_cache, tiny_static
+from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 
 TRAIN, VALIDATION, TEST, ABSENT = Split.TRAIN, Split.VALIDATION, Split.TEST, Split.ABSENT
 
@@ -190,3 +192,81 @@ def test_a_leak_that_is_known_is_no_news_in_its_fold():
 def test_the_official_data_sets_are_those_with_published_splits():
     published = {name for name, module in READERS.items() if hasattr(import_module(module), "SET")}
     assert published == set(OFFICIAL_SPLITS)
+
+
+# Only clips that share a file are compared
+
+
+def test_leaks_of_files_are_those_of_all_clips_whatever_shares_a_file(tmp_path):
+    generator = np.random.default_rng(0)
+    names = [f"{number}.mp4" for number in range(12)]
+    for name in names:
+        (tmp_path / name).touch()
+    os.link(tmp_path / "0.mp4", tmp_path / "hard.mp4")
+    (tmp_path / "soft.mp4").symlink_to("1.mp4")
+    names += ["hard.mp4", "soft.mp4", "gone.mp4", "no/gone.mp4", "./2.mp4"]
+    num_leaking = 0
+    for _ in range(40):
+        chosen = generator.choice(names, 14)
+        windows = [(None, None), (0.0, 2.0), (1.0, 3.0), (2.0, None)]
+        clips = [
+            ClipRef(
+                clip_id=f"{number:02}",
+                path=str(path),
+                label=int(generator.integers(-1, 2)),
+                splits=tuple(Split(int(split)) for split in generator.integers(0, 4, 2)),
+                start_seconds=windows[place][0],
+                end_seconds=windows[place][1],
+            )
+            for number, (path, place) in enumerate(zip(chosen, generator.integers(0, 4, 14), strict=True))
+        ]
+        index = DatasetIndex(
+            name="x", root=tmp_path, class_names=("a", "b"), fold_names=("1", "2"), clips=tuple(clips)
+        )
+        plain = plain_leaks(
+            listed_footage(tmp_path, clips),
+            [clip.splits for clip in clips],
+            [clip.label >= 0 for clip in clips],
+        )
+        assert leaks_of_index(index) == plain
+        num_leaking += bool(plain)
+    assert 10 < num_leaking < 40
+
+
+def test_leaks_and_groups_of_a_cache_are_those_of_all_clips_whatever_shares_a_file(tmp_path):
+    generator = np.random.default_rng(0)
+    for trial in range(6):
+        text = {
+            name: np.array(
+                [f"{name}{n}" if n < most else "" for n in generator.integers(0, 60, 48)], dtype=object
+            )
+            for name, most in (("path", 60), ("source_sha256", 40), ("group", 20))
+        }
+        numbers = {
+            "label": generator.integers(-1, 3, 48).astype(np.int16),
+            "membership": generator.integers(0, 4, (48, 1)).astype(np.uint8),
+            "start_seconds": generator.integers(0, 3, 48).astype(np.float64),
+            "end_seconds": np.where(generator.random(48) < 0.5, -1.0, 4.0),
+        }
+        meta = tiny_meta(num_groups=len(set(text["group"]) - {""}))
+        with FeatureCache.open(tiny_cache(tmp_path / f"{trial}.zarr", meta, **text, **numbers)) as cache:
+            footage = cached_footage(cache)
+            labelled = (numbers["label"] >= 0).tolist()
+            plain = plain_leaks(footage, numbers["membership"].tolist(), labelled)
+            assert plain
+            assert leaks_of_cache(cache) == plain
+            expected = number_groups(footage, text["group"].tolist())
+            np.testing.assert_array_equal(groups_of_cache(cache), expected)
+
+
+def plain_leaks(footage, splits, labelled):
+    """Leaks by fold, from the footage of every labelled clip."""
+    found = {}
+    for fold in range(len(splits[0])):
+        parts = {}
+        for one, of_folds, is_labelled in zip(footage, splits, labelled, strict=True):
+            if is_labelled:
+                parts.setdefault(of_folds[fold], []).append(one)
+        if shared := list(shared_footage(parts)):
+            found[f"{fold + 1}"] = shared
+    return found

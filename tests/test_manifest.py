@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 
@@ -373,3 +375,50 @@ def test_one_clip_has_one_group(tmp_path):
     path = manifest(tmp_path, f"{HEADER},fold,group\na.mp4,joy,train,1,anna\na.mp4,joy,test,2,bert\n")
     with pytest.raises(DatasetError, match="clip 'a.mp4' has group 'bert', but 'anna' at .*line 2"):
         read(path)
+
+
+def test_one_list_with_every_oddity(tmp_path):
+    for name in ("a/1.mp4", "a/2.mp4", "B/3.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link.mp4").symlink_to("a/2.mp4")
+    text = (
+        "Path;label;split;fold;group;clip id;start seconds;end_seconds;x0;y0;x1;y1;subject_person;note\n"
+        "a/1.mp4;joy;train;1;anna;;;;;;;;;\n"
+        "a\\1.mp4;Joy;test;fold 2;ANNA;;;;;;;;;\n"
+        "a/2.mp4;sad;val;01;;two;0,5;2;;;;;P2;\n"
+        "a/2.mp4;sad;val;1.0;;;1;;;;;;;\n"
+        "b/3.MP4;;;;;;;;1,5;2;30;40;;x\n"
+        "link.mp4;sad;Testing;1;1.0;;;;;;;;;\n"
+        "gone/4.mp4;joy;train;2;;;;;;;;;;\n"
+    )
+    index = read(manifest(tmp_path, text))
+    absent, train, validation, test = Split
+    found = {
+        clip.clip_id: (clip.path, clip.label, clip.splits, clip.group, clip.start_seconds, clip.end_seconds)
+        for clip in index.clips
+    }
+    assert (index.class_names, index.fold_names) == (("joy", "sad"), ("1", "2"))
+    assert found == {
+        "a/1.mp4": ("a/1.mp4", 0, (train, test), "anna", None, None),
+        "a/2.mp4#1-": ("a/2.mp4", 1, (validation, absent), "", 1.0, None),
+        "b/3.MP4": ("B/3.mp4", -1, (absent, absent), "", None, None),
+        "gone/4.mp4": ("gone/4.mp4", 0, (absent, train), "", None, None),
+        "link.mp4": ("link.mp4", 1, (test, absent), "1", None, None),
+        "two": ("a/2.mp4", 1, (validation, absent), "", 0.5, 2.0),
+    }
+    assert list(found) == sorted(found)
+    by_id = {clip.clip_id: clip for clip in index.clips}
+    assert [clip_id for clip_id, clip in by_id.items() if clip.provided_boxes] == ["b/3.MP4"]
+    assert by_id["b/3.MP4"].provided_boxes.box_xyxy.tolist() == [[1.5, 2, 30, 40]]
+    assert by_id["two"].subject == NamedSubject(person=2)
+    assert "columns of the manifest that are not read: note" in index.notes
+    assert any(note.startswith("nothing is at 1 of 6 paths ('gone/4.mp4')") for note in index.notes)
+
+
+def test_a_list_is_read_without_the_collector_which_is_on_afterwards(tmp_path):
+    read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,train\n"))
+    assert gc.isenabled()
+    with pytest.raises(DatasetError):
+        read(manifest(tmp_path, f"{HEADER}\na.mp4,joy,nowhere\n"))
+    assert gc.isenabled()

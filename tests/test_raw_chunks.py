@@ -1,8 +1,10 @@
+import google_crc32c
 import numpy as np
 import pytest
+import zarr
 
 from pipeline.errors import CacheDamagedError
-from pipeline.store.raw_chunks import Scratch
+from pipeline.store.raw_chunks import Scratch, read_chunks
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
 
@@ -44,3 +46,49 @@ def test_a_damaged_chunk_is_refused(path, damage):
         cache.read("face/embedding", 0, 8, scratch=Scratch())
         with pytest.raises(CacheDamagedError, match="'face/embedding', clips 8 to 15, cannot be read"):
             cache.read("face/embedding", 8, 16, scratch=Scratch())
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 48), (3, 29), (8, 9), (40, 46), (5, 5)])
+def test_rows_of_several_chunks_are_those_that_zarr_reads(path, start, stop):
+    assert not (path / "source_sha256/c").exists()  # fill values are not stored
+    (path / "face/embedding/c/2/0/0/0").unlink()
+    group = zarr.open_group(path, mode="r+")
+    group["reason"][20:24] = np.array(["é", "", "日本", "x" * 300], dtype=object)
+    with FeatureCache.open(path) as cache:
+        for spec in cache.meta.arrays():
+            if spec.per_block:
+                found = cache.read(spec.name, start, stop)
+                expected = np.asarray(group[spec.name][start : min(stop, cache.meta.num_clips)])
+                assert found.dtype == (object if spec.dtype == "str" else expected.dtype), spec.name
+                np.testing.assert_array_equal(found, expected.astype(found.dtype), err_msg=spec.name)
+                assert (
+                    read_chunks(group[spec.name], spec, start, stop) is None
+                )  # a store that is not confined
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [b"a"] * 7,
+        [b"a"] * 9,
+        [b"a"] * 7 + [b"\xff"],
+    ],
+)
+def test_a_chunk_with_another_number_of_texts_or_none_is_refused(path, texts):
+    data = len(texts).to_bytes(4, "little") + b"".join(len(t).to_bytes(4, "little") + t for t in texts)
+    written(path / "stage/c/1", data)
+    with FeatureCache.open(path) as cache, pytest.raises(CacheDamagedError, match="'stage', clips 0 to 47"):
+        cache.read("stage", 0, 48)
+
+
+@pytest.mark.parametrize("length", [1, 3, 200, 1 << 31])
+def test_a_text_of_a_wrong_length_is_refused(path, length):
+    data = (8).to_bytes(4, "little") + b"".join((2).to_bytes(4, "little") + b"ab" for _ in range(7))
+    written(path / "stage/c/1", data + length.to_bytes(4, "little") + b"ab")
+    with FeatureCache.open(path) as cache, pytest.raises(CacheDamagedError, match="'stage', clips 0 to 47"):
+        cache.read("stage", 0, 48)
+
+
+def written(chunk, data):
+    chunk.parent.mkdir(parents=True, exist_ok=True)
+    chunk.write_bytes(data + google_crc32c.value(data).to_bytes(4, "little"))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline.file_status import FileStatus
 from pipeline.store.sources import SourceChanges, compare_sources, is_missing, size_of
 from pipeline.types import ClipRef, Split, Status
 
@@ -35,11 +36,11 @@ def test_a_clip_is_missing_without_a_file_or_with_a_folder_of_no_picture(tmp_pat
     for name in ("frames/1.jpg", "video.mp4"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere.mp4")
-    there = [name for name in ("frames", "video.mp4") if not is_missing(tmp_path, clip(name))]
+    there = [name for name in ("frames", "video.mp4") if not is_missing(FileStatus(tmp_path), clip(name))]
     gone = ["empty", "none.mp4", "video.mp4/none.mp4", "dangling.mp4"]
     assert there == ["frames", "video.mp4"]
-    assert [is_missing(tmp_path, clip(name)) for name in gone] == [True] * 4
-    assert not is_missing(tmp_path, clip("x" * 5000))  # it fails, with the system's reason
+    assert [is_missing(FileStatus(tmp_path), clip(name)) for name in gone] == [True] * 4
+    assert not is_missing(FileStatus(tmp_path), clip("x" * 5000))  # it fails, with the system's reason
 
 
 @pytest.mark.parametrize("here", [-1, 8])
@@ -93,5 +94,5 @@ def test_the_size_of_a_clip_is_that_of_its_file_or_of_its_pictures_with_its_crop
         (clip("gone", "faces"), -1, -1),
         (clip("empty"), -1, -1),
     ]:
-        assert size_of(tmp_path, of, with_crops=False) == size, of
-        assert size_of(tmp_path, of, with_crops=True) == with_crops, of
+        assert size_of(FileStatus(tmp_path), of, with_crops=False) == size, of
+        assert size_of(FileStatus(tmp_path), of, with_crops=True) == with_crops, of

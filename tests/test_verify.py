@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from pipeline.verify import (
 )
 from tests.small_cache import IDENTITY, small_cache
 from tests.small_clips import small_models, write_clips, write_video
+from tests.tiny_cache import tiny_cache, tiny_meta
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +242,20 @@ def test_another_number_of_groups_than_there_are_names_is_found(tmp_path):
         meta = dataclasses.replace(cache.meta, num_groups=3)
     replace_table(Location.of(path), meta, {**table, "group": names})
     assert "group: 2 names, but the attribute 'num_groups' is 3" in findings(path)
+
+
+def test_the_clip_table_is_not_read_for_every_block(tmp_path, monkeypatch):
+    num_reads = Counter()
+    plain = FeatureCache.read
+    monkeypatch.setattr(
+        FeatureCache, "read", lambda self, name, *rest: num_reads.update([name]) or plain(self, name, *rest)
+    )
+    most = []
+    for num_clips in (16, 48):
+        num_reads.clear()
+        meta = tiny_meta(num_clips=num_clips)
+        with FeatureCache.open(tiny_cache(tmp_path / f"{num_clips}.zarr", meta)) as cache:
+            verify_stored(cache)
+            assert num_reads["status"] == num_clips // meta.block_clips
+            most.append(max(num_reads[spec.name] for spec in meta.arrays() if not spec.per_block))
+    assert most[0] == most[1]

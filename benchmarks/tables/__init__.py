@@ -6,5 +6,6 @@
 ``prediction``   `predict`
 ``tracks``       tracks and cuts
 ``results``      findings, baselines, long tail, votes, combined cues
+``scale``        a million clips
 ``statistics``   coverage and false verdicts
 """

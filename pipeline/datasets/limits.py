@@ -6,8 +6,10 @@ The directory itself and the manifest may be links, because the user named them.
 
 import io
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, BinaryIO, TextIO, TypeVar
@@ -134,19 +136,32 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._real_root = os.path.realpath(root)
-        self._real_parents: dict[str, str] = {}
+        self._inside = self._real_root.rstrip("/") + "/"
+        self._given_inside = os.path.abspath(root).rstrip("/") + "/"  # noqa: PTH100 - keeps links
+        self._parents: dict[str, _Parent] = {}
 
     def way_out(self, path: str) -> str | None:
         """Return the real path of a file, given relative to the directory, if it is outside; else None."""
-        real = self._real(path)
-        if os.path.islink(real):  # noqa: PTH114
-            real = os.path.realpath(real)
-        inside = self._real_root.rstrip("/") + "/"
-        return None if f"{real}/".startswith(inside) else real
+        return self.find(path)[1]
 
     def holds(self, path: str) -> bool:
         """Return whether a file, a directory or a link is at `path`, relative to the directory."""
-        return os.path.lexists(self._real(path))
+        return self.find(path)[0]
+
+    def find(self, path: str) -> tuple[bool, str | None]:
+        """Return `holds` and `way_out` of a path, with a single access to the file system for most files."""
+        parent, name = self._split(path)
+        real, mode = f"{parent.prefix}{name}", 0
+        if parent.exists:
+            try:
+                mode = os.lstat(real).st_mode
+            except (OSError, ValueError):
+                mode = 0
+        if stat.S_ISLNK(mode):
+            real = os.path.realpath(real)
+        elif parent.is_inside:
+            return mode != 0, None
+        return mode != 0, None if f"{real}/".startswith(self._inside) else real
 
     def names(self, path: str) -> list[str]:
         """Return the names in a directory, given relative to this one; none if it is missing or outside."""
@@ -171,15 +186,37 @@ class Folder:
 
     def relative(self, path: str) -> str | None:
         """Return the absolute `path` relative to the directory, if its text is inside; else None."""
-        for root in (os.path.abspath(self.root), self._real_root):  # noqa: PTH100 - keeps links
-            inside = root.rstrip("/") + "/"
+        for inside in (self._given_inside, self._inside):
             if path.startswith(inside):
                 return path[len(inside) :]
         return None
 
     def _real(self, path: str) -> str:
         """Return `path` with the links of its directories followed, but not a link at its last part."""
-        parent, name = os.path.split(os.path.join(self._real_root, path))  # noqa: PTH118, PTH206 - of a million
-        if parent not in self._real_parents:
-            self._real_parents[parent] = os.path.realpath(parent)
-        return os.path.join(self._real_parents[parent], name)  # noqa: PTH118
+        parent, name = self._split(path)
+        return f"{parent.prefix}{name}"
+
+    def _split(self, path: str) -> tuple["_Parent", str]:
+        """Return the directory and the name of a path."""
+        head, slash, name = path.rpartition("/")
+        head = head or (slash if path.startswith("/") else "")
+        parent = self._parents.get(head)
+        if parent is None:
+            real = os.path.realpath(os.path.join(self._real_root, head))  # noqa: PTH118 - keeps links
+            prefix = real.rstrip("/") + "/"
+            is_inside = prefix.startswith(self._inside)
+            parent = _Parent(prefix, is_inside=is_inside, exists=os.path.lexists(real))
+            self._parents[head] = parent
+        return parent, name
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """Directory of files: its real path up to the last '/', and whether it is in the dataset's directory.
+
+    A directory that does not exist is looked up once, and not for each of its files.
+    """
+
+    prefix: str
+    is_inside: bool
+    exists: bool

@@ -17,11 +17,13 @@ docs/manifests.md describes the spellings of one name and the forms of lists and
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from pipeline.collection import paused_collection
 from pipeline.datasets.emotions import polarity_of_class
 from pipeline.datasets.limits import (
     MAX_ROWS,
@@ -33,6 +35,7 @@ from pipeline.datasets.limits import (
 from pipeline.datasets.manifest_paths import ManifestPaths
 from pipeline.datasets.manifest_rows import (
     SAME_TEXTS,
+    Labelling,
     clip_of_row,
     meaning_of_cell,
     require_one_clip,
@@ -51,6 +54,7 @@ from pipeline.datasets.spelling import (
     Spelling,
     fold_meaning_of,
     is_no_value,
+    meaning_of,
     one_spelling,
     shown,
     whole_number,
@@ -75,6 +79,11 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
     Raises DatasetError, with file and line.
     """
     file = _find(root)
+    with paused_collection():
+        return _read(file)
+
+
+def _read(file: Path) -> DatasetIndex:
     rows = at_most(list_rows(file), MAX_ROWS, file)
     if not rows:
         msg = f"'{file}' lists no clips; one row per clip is needed, with columns path, label, split."
@@ -102,57 +111,105 @@ def read(root: Path, options: ReadOptions = _DEFAULTS) -> DatasetIndex:
 
 @dataclass(frozen=True, kw_only=True)
 class _Texts:
-    """Meanings of the texts of a manifest, in all their spellings."""
+    """Meanings of the texts of a manifest, in all their spellings. Each text of a column is read once."""
 
     labels: Spelling
     folds: Spelling
     groups: Spelling
     fold_names: tuple[str, ...]
     paths: ManifestPaths
+    fold_of: Mapping[str, str]
+    """Text of the column -> name of the fold."""
+    group_of: Mapping[str, str]
+    """Text of the column -> name of the group."""
+    split_of: Mapping[str, Split]
+    """Text of the column -> split; ABSENT for an empty text."""
+    class_of: Mapping[str, tuple[int, Polarity]]
+    """Name of the class -> its label and its polarity; the empty name is that of clips without a label."""
 
     @classmethod
     def of(cls, rows: list[Row], folder: Folder) -> "_Texts":
-        folds = one_spelling((_fold(row) for row in rows), "fold", fold_meaning_of)
+        """Read the columns of names. Raises DatasetError for the first row with a text that is no name."""
+        folds, fold_of = _names(rows, "fold", _fold, fold_meaning_of)
+        groups, group_of = _names(rows, "group", _group, folded)
+        labels, _ = _names(rows, "label", lambda row: row.get("label"), meaning_of)
+        for text, row in _first_rows(rows, "label").items():
+            if labels.name_of[text] and (allowed := why_no_name(text)) is not None:
+                raise row.wrong("label", allowed)
+        splits = {
+            text: row.one_of("split", SPLIT_OF) if text else Split.ABSENT
+            for text, row in _first_rows(rows, "split").items()
+        }
+        classes = {name: (label, polarity_of_class(name)) for label, name in enumerate(labels.names)}
         return cls(
-            labels=one_spelling(row.get("label") for row in rows),
+            labels=labels,
             folds=folds,
-            groups=one_spelling((_group(row) for row in rows), "group", folded),
+            groups=groups,
             fold_names=tuple(sorted(folds.names, key=_natural)),
             paths=ManifestPaths(folder, rows),
+            fold_of=fold_of,
+            group_of=group_of,
+            split_of=splits,
+            class_of={"": (-1, polarity_of_class("")), **classes},
         )
 
     def label(self, row: Row) -> str:
-        """Return the class of a row, empty without one. Raises DatasetError for a text that names none."""
-        text = row.get("label")
-        name = self.labels.name_of[text]
-        if name and (allowed := why_no_name(text)) is not None:
-            raise row.wrong("label", allowed)
-        return name
+        """Return the class of a row, empty without one."""
+        return self.labels.name_of[row.get("label")]
 
     def fold(self, row: Row) -> str:
-        return self.folds.name_of[_fold(row)]
+        return self.fold_of[row.get("fold")]
 
     def meaning(self, row: Row, column: str) -> str:
         """Return the meaning of a cell, which all rows of one clip have in common."""
         if column == "label":
             return self.label(row)
         if column == "group":
-            return self.groups.name_of[_group(row)]
+            return self.group_of[row.get("group")]
         return meaning_of_cell(row, column, self.paths)
+
+
+def _first_rows(rows: list[Row], column: str) -> dict[str, Row]:
+    """Return the first row of each text of a column, in the order of the rows."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row.get(column), row)
+    return first
+
+
+def _names(
+    rows: list[Row], column: str, read: Callable[[Row], str], meaning: Callable[[str], str]
+) -> tuple[Spelling, dict[str, str]]:
+    """Choose one spelling for every name of a column.
+
+    Args:
+        rows: The rows.
+        column: ``label``, ``fold`` or ``group``.
+        read: Returns the name that a row has in the column, or raises DatasetError.
+        meaning: As for `one_spelling`.
+
+    Returns:
+        The spellings of the names as read, and the name of each text.
+    """
+    counts = Counter(row.get(column) for row in rows)
+    names = {text: read(row) for text, row in _first_rows(rows, column).items()}
+    totals: Counter[str] = Counter()
+    for text, name in names.items():
+        totals[name] += counts[text]
+    spelling = one_spelling(totals, "class" if column == "label" else column, meaning)
+    return spelling, {text: spelling.name_of[name] for text, name in names.items()}
 
 
 def _notes(rows: list[Row], texts: _Texts) -> tuple[str, ...]:
     """Return notes on the reading of the texts."""
-    unread = unread_columns(list(rows[0].values))
+    unread = unread_columns(rows[0].header.names)
     notes = [f"columns of the manifest that are not read: {', '.join(unread)}"] if unread else []
     notes += texts.labels.notes
-    splits = sorted(
-        text for text in {row.get("split") for row in rows} - {""} if folded(text) not in _PLAIN_SPLITS
-    )
+    splits = sorted(text for text in texts.split_of.keys() - {""} if folded(text) not in _PLAIN_SPLITS)
     if splits:
         read_as = [f"{shown(text)} as {SPLIT_OF[folded(text)].name.lower()}" for text in splits]
         notes.append(f"splits read in other words: {some(read_as)}")
-    folds = sorted(text for text in {row.get("fold") for row in rows} if text != whole_number(text))
+    folds = sorted(text for text in texts.fold_of if text != whole_number(text))
     if folds:
         read_as = [f"{shown(text)} as '{whole_number(text)}'" for text in folds]
         notes.append(f"folds read as whole numbers: {some(read_as)}")
@@ -167,7 +224,7 @@ def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[s
     several = [
         f"{some([shown(text) for text in sorted(written)])} as '{clip_id}'"
         for clip_id, rows in by_id.items()
-        if len(written := {row.get("path") for row in rows}) > 1
+        if len(rows) > 1 and len(written := {row.get("path") for row in rows}) > 1
     ]
     notes = paths.notes()
     return (
@@ -178,7 +235,8 @@ def _path_notes(by_id: Mapping[str, list[Row]], paths: ManifestPaths) -> tuple[s
 def _require_no_misspelling(rows: list[Row], path: Path) -> None:
     """Raise DatasetError if clips have no label or split, but a column is probably a misspelling of it."""
     for wanted in ("label", "split"):
-        names = {name for row in rows if wanted not in row.values for name in row.values}
+        headers = {row.header.names for row in rows}
+        names = {name for header in headers if wanted not in header for name in header}
         for name in sorted(names - set(COLUMNS)):
             if folded(name) in LIKELY[wanted] or get_close_matches(folded(name), [wanted], cutoff=_CLOSE):
                 msg = (
@@ -217,8 +275,9 @@ def _group(row: Row) -> str:
 
 def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
     first = rows[0]
-    columns = ("path", "label", *SAME_TEXTS, "boxes", "faces", "polarity", "group")
-    require_one_clip(clip_id, rows, columns, texts.meaning)
+    if len(rows) > 1:
+        columns = ("path", "label", *SAME_TEXTS, "boxes", "faces", "polarity", "group")
+        require_one_clip(clip_id, rows, columns, texts.meaning)
     splits: dict[str, Split] = {}
     for row in rows:
         fold = texts.fold(row)
@@ -226,26 +285,24 @@ def _clip(clip_id: str, rows: list[Row], texts: _Texts) -> ClipRef:
             msg = f"{row.where}: clip '{clip_id}' is listed twice in fold {fold}; once per fold is allowed."
             raise DatasetError(msg)
         splits[fold] = _split(row, texts)
-    label = texts.label(first)
-    polarity = polarity_of_class(label)
+    label, polarity = texts.class_of[texts.label(first)]
     if first.get("polarity"):
         polarity = first.one_of("polarity", _POLARITIES)
-    return replace(
-        clip_of_row(clip_id, first, texts.paths),
-        label=texts.labels.names.index(label) if label else -1,
-        splits=tuple(splits.get(fold, Split.ABSENT) for fold in texts.fold_names),
+    labelling = Labelling(
+        label=label,
+        splits=tuple([splits.get(fold, Split.ABSENT) for fold in texts.fold_names]),
         polarity=polarity,
-        group=texts.meaning(first, "group"),
+        group=texts.group_of[first.get("group")],
     )
+    return clip_of_row(clip_id, first, texts.paths, labelling)
 
 
 def _split(row: Row, texts: _Texts) -> Split:
     """Return the split of a row. A clip with neither label nor split is in no split."""
-    if row.get("split"):
-        return row.one_of("split", SPLIT_OF)
-    if texts.label(row):
+    split = texts.split_of[row.get("split")]
+    if split is Split.ABSENT and texts.label(row):
         raise row.wrong("split", f"{', '.join(SPLIT_OF)}; only a clip without a label needs none")
-    return Split.ABSENT
+    return split
 
 
 def _natural(text: str) -> tuple[list[tuple[int, str]], str]:

@@ -9,8 +9,9 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from pipeline.datasets.limits import Folder
 from pipeline.datasets.names import fits_one_line, folded
@@ -30,8 +31,14 @@ _SAMPLE = 100
 """Number of absolute paths that determine the directory that they start from."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+_SHOWN = 3
+"""Paths that a note names."""
+
+_Walked = tuple[str, frozenset[str]]
+"""Existing path, and how it differs from the text, in words."""
+
+
+class Found(NamedTuple):
     """Path in the manifest's directory.
 
     Attributes:
@@ -57,51 +64,59 @@ class ManifestPaths:
 
     def __init__(self, folder: Folder, rows: Iterable[Row]) -> None:
         self.folder = folder
-        self._found: dict[tuple[str, str], Found] = {}
+        self._found: dict[str, dict[str, Found]] = {column: {} for column in PATH_COLUMNS}
+        self._walked: dict[str, _Walked | None] = {"": ("", frozenset())}
         self._listings: dict[str, tuple[dict[str, list[str]], dict[str, list[str]]]] = {}
         foreign: dict[str, set[str]] = {column: set() for column in PATH_COLUMNS}
         for row in rows:
             for column, texts in foreign.items():
-                if self._is_foreign(text := row.get(column)):
+                if _ABSOLUTE.match(text := row.get(column)) and self._is_foreign(text):
                     texts.add(text)
         self._starts = {c: self._common_starts(sorted(texts)[:_SAMPLE]) for c, texts in foreign.items()}
 
     def find(self, row: Row, column: str) -> Found:
         """Find the path in a cell. Raises DatasetError for a path outside the directory."""
-        text = row.get(column)
-        if (column, text) not in self._found:
-            self._found[column, text] = self._find(row, column, text)
-        return self._found[column, text]
+        text, known = row.get(column), self._found[column]
+        found = known.get(text)
+        if found is None:
+            found = known[text] = self._find(row, column, text)
+        return found
 
     def notes(self) -> tuple[str, ...]:
         """Return notes on paths that were read in another form, and on paths where nothing is."""
         changes: dict[str, list[str]] = defaultdict(list)
-        for (_, text), found in self._found.items():
+        all_found = [one for of_column in self._found.values() for one in of_column.items()]
+        for text, found in all_found:
             for change in found.changes:
                 changes[change].append(text)
         notes = [
             f"{counted(len(texts), 'path')} read {change}: {_quoted(texts)}"
             for change, texts in sorted(changes.items())
         ]
-        missing = [text for (_, text), found in self._found.items() if not found.is_there]
+        missing = [text for text, found in all_found if not found.is_there]
         if missing:
             root = printable(str(self.folder.root))
             notes.append(
-                f"nothing is at {len(missing)} of {counted(len(self._found), 'path')} ({_quoted(missing)}); "
+                f"nothing is at {len(missing)} of {counted(len(all_found), 'path')} ({_quoted(missing)}); "
                 f"tried in '{root}': as written, with '/' for '\\', in another case and Unicode form where "
                 "one name fits"
             )
         return tuple(notes)
 
     def _find(self, row: Row, column: str, text: str) -> Found:
-        if not text or "\0" in text or _UP.search(text):
+        if not text or "\0" in text or (".." in text and _UP.search(text)):
             raise row.wrong(column, _ALLOWED)
         plain = PurePosixPath(text).as_posix() if _UNTIDY.search(text) else text
-        if not plain.startswith("/") and self.folder.holds(plain):
-            found = Found(path=plain, given=text)
+        is_there, elsewhere = (False, None) if plain.startswith("/") else self.folder.find(plain)
+        if is_there:
+            found = Found(plain, text)
+        elif plain == text and "\\" not in text and not _ABSOLUTE.match(text):
+            found = self._nearest(text, text, ())
         else:
             found = self._other_form(row, column, text)
-        if (elsewhere := self.folder.way_out(found.path)) is not None:
+        if found.path != plain:
+            elsewhere = self.folder.way_out(found.path)
+        if elsewhere is not None:
             link = f"but this is a link to '{printable(elsewhere)}'"
             allowed = f"a file inside the manifest's directory, {link}"
             raise row.wrong(column, f"{allowed}; move the manifest to a directory that holds both")
@@ -120,10 +135,17 @@ class ManifestPaths:
             start, path = self._without_start(row, column, text)
             changes.append(f"without the '{start}' of another place")
         given = path if changes else text
-        there, change = self._there(path)
-        if there is None:
-            return Found(path=path, given=given, changes=tuple(changes), is_there=False)
-        return Found(path=there, given=given, changes=(*changes, *[c for c in [change] if c]))
+        if self.folder.holds(path):
+            return Found(path, given, tuple(changes))
+        return self._nearest(path, given, tuple(changes))
+
+    def _nearest(self, path: str, given: str, changes: tuple[str, ...]) -> Found:
+        """Find a path at which nothing is in another Unicode form or case."""
+        walked = None if path.startswith("/") else self._walk(path)
+        if walked is None:
+            return Found(path, given, changes, is_there=False)
+        there, more = walked
+        return Found(there, given, (*changes, " and ".join(sorted(more))) if more else changes)
 
     def _is_foreign(self, text: str) -> bool:
         """Return whether a path is absolute, on any system, and its text is not inside the directory."""
@@ -134,11 +156,7 @@ class ManifestPaths:
         common: set[str] | None = None
         for text in texts:
             parts = _parts(text)
-            starts = {
-                _start(parts, n)
-                for n in range(1, len(parts))
-                if self._there("/".join(parts[n:]))[0] is not None
-            }
+            starts = {_start(parts, n) for n in range(1, len(parts)) if self._holds("/".join(parts[n:]))}
             if starts:
                 common = starts if common is None else common & starts
         return common or set()
@@ -156,26 +174,32 @@ class ManifestPaths:
         ends = f"another start than those of the list ({some(sorted(starts))})" if starts else ""
         raise row.wrong(column, f"{_ALLOWED}; {ends or 'the ends of this path were tried, none is there'}")
 
-    def _there(self, path: str) -> tuple[str | None, str]:
-        """Return the existing path, if needed in another Unicode form or case, and the change, in words."""
-        if self.folder.holds(path):
-            return path, ""
-        here, changes = "", set()
-        for part in path.split("/"):
-            by_form, by_look = self._listing(here)
-            same = by_form.get(unicodedata.normalize("NFC", part), [])
-            if part in same:
-                name = part
-            elif len(same) == 1:
-                name = same[0]
-                changes.add("in another Unicode form")
-            elif len(same := by_look.get(folded(part), [])) == 1:
-                name = same[0]
-                changes.add("in another case or with invisible characters")
-            else:
-                return None, ""
-            here = f"{here}/{name}" if here else name
-        return here, " and ".join(sorted(changes))
+    def _holds(self, path: str) -> bool:
+        """Return whether something is at a path, if needed in another Unicode form or case."""
+        return self.folder.holds(path) or self._walk(path) is not None
+
+    def _walk(self, path: str) -> "_Walked | None":
+        """Return the existing path that differs only in form or case, and the changes; None without one."""
+        parent, _, part = path.rpartition("/")
+        if parent not in self._walked:
+            self._walked[parent] = self._walk(parent)
+        walked = self._walked[parent]
+        if walked is None:
+            return None
+        here, changes = walked
+        by_form, by_look = self._listing(here)
+        same = by_form.get(unicodedata.normalize("NFC", part), [])
+        if part in same:
+            name = part
+        elif len(same) == 1:
+            name = same[0]
+            changes |= {"in another Unicode form"}
+        elif len(same := by_look.get(folded(part), [])) == 1:
+            name = same[0]
+            changes |= {"in another case or with invisible characters"}
+        else:
+            return None
+        return f"{here}/{name}" if here else name, changes
 
     def _listing(self, path: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """Return the names in a directory by their composed form, and by their visible characters."""
@@ -209,4 +233,4 @@ def _start(parts: list[str], number: int) -> str:
 
 
 def _quoted(texts: list[str]) -> str:
-    return some([f"'{printable(text)}'" for text in sorted(texts)])
+    return some([f"'{printable(text)}'" for text in nsmallest(_SHOWN, texts)], _SHOWN, total=len(texts))

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from pipeline.datasets.manifest_paths import PATH_COLUMNS, ManifestPaths
 from pipeline.datasets.names import folded
 from pipeline.datasets.provided_boxes import boxes_of_row, subject_of_row
 from pipeline.datasets.rows import BOX, SUBJECT, TIMES, Row
 from pipeline.errors import DatasetError
-from pipeline.types import ClipRef
+from pipeline.types import ClipRef, Polarity, Split
 
 SAME_TEXTS = (*BOX, "box_units", *TIMES, *SUBJECT)
 """Columns whose texts have to be equal in all rows of a clip."""
@@ -23,22 +24,23 @@ def rows_by_id(rows: Iterable[Row], paths: ManifestPaths) -> dict[str, list[Row]
     Without a `clip_id`, the id is the path as written, or the path found if it is written in two ways.
     """
     by_id: dict[str, list[Row]] = defaultdict(list)
-    by_path: dict[str, list[Row]] = defaultdict(list)
+    by_path: dict[str, list[tuple[str, Row]]] = defaultdict(list)
     for row in rows:
         found = paths.find(row, "path")
-        if row.get("clip_id"):
-            by_id[row.get("clip_id")].append(row)
+        if clip_id := row.get("clip_id"):
+            by_id[clip_id].append(row)
         else:
-            by_path[found.path + _window(row)].append(row)
+            window = _window(row)
+            by_path[found.path + window].append((found.given + window, row))
     for place, same in by_path.items():
-        given = {paths.find(row, "path").given for row in same}
-        clip_id = place if len(given) > 1 else given.pop() + _window(same[0])
-        by_id[clip_id] += same
+        written = same[0][0]
+        clip_id = written if all(other == written for other, _ in same[1:]) else place
+        by_id[clip_id] += [row for _, row in same]
     return by_id
 
 
 def _window(row: Row) -> str:
-    start, end = (row.get(column) for column in TIMES)
+    start, end = row.get(TIMES[0]), row.get(TIMES[1])
     return f"#{start}-{end}" if start or end else ""
 
 
@@ -80,24 +82,46 @@ def meaning_of_cell(row: Row, column: str, paths: ManifestPaths) -> str:
     return row.get(column) if column in SAME_TEXTS else folded(row.get(column))
 
 
-def clip_of_row(clip_id: str, row: Row, paths: ManifestPaths) -> ClipRef:
-    """Return the clip of a row, without label and splits.
+class Labelling(NamedTuple):
+    """What a list states about a clip besides its features; see `ClipRef`."""
+
+    label: int = -1
+    splits: tuple[Split, ...] = ()
+    polarity: Polarity = Polarity.UNKNOWN
+    group: str = ""
+
+
+_UNLABELLED = Labelling()
+
+
+def clip_of_row(clip_id: str, row: Row, paths: ManifestPaths, labelling: Labelling = _UNLABELLED) -> ClipRef:
+    """Return the clip of a row.
+
+    Args:
+        clip_id: Its id.
+        row: The row.
+        paths: The paths of the list.
+        labelling: Its label, splits, polarity and group.
 
     Raises:
         DatasetError: A time, box, subject or path is invalid. The message has file and line.
     """
-    start, end = row.seconds("start_seconds"), row.seconds("end_seconds")
+    start = end = None
+    if row.has_any(TIMES):
+        start, end = row.seconds("start_seconds"), row.seconds("end_seconds")
     if end is not None and end <= (start or 0.0):
         raise row.wrong("end_seconds", f"more than start_seconds ({start or 0:g})")
     path, boxes, faces = (path_meaning(row, column, paths) for column in PATH_COLUMNS)
     return ClipRef(
         clip_id=clip_id,
         path=path,
-        label=-1,
-        splits=(),
+        label=labelling.label,
+        splits=labelling.splits,
+        polarity=labelling.polarity,
         start_seconds=start,
         end_seconds=end,
         provided_boxes=boxes_of_row(row, paths.folder.root / boxes if boxes else None),
         subject=subject_of_row(row, start, end),
         face_path=faces or None,
+        group=labelling.group,
     )

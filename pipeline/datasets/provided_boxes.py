@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.limits import MAX_BOX_ROWS, at_most, require_readable_size
-from pipeline.datasets.rows import BOX, SUBJECT_BOX, Row, csv_rows
+from pipeline.datasets.rows import BOX, SUBJECT, SUBJECT_BOX, Row, csv_rows
 from pipeline.errors import DatasetError
 from pipeline.types import Floats, NamedSubject, ProvidedBoxes
 
 _UNITS = {"": False, "pixels": False, "relative": True}
 """Text of ``box_units`` -> whether boxes are fractions."""
+
+_OF_BOXES = (*BOX, "box_units")
 
 _SIZES = " Are these x, y, width and height? Then x1 is x + width, and y1 is y + height."
 """Hint for a box that is empty as two corners, but not as a corner and a size."""
@@ -38,6 +40,8 @@ def boxes_of_row(row: Row, boxes_path: Path | None) -> ProvidedBoxes | None:
     Raises:
         DatasetError: A box is empty, incomplete or in other units than stated. The message has file and line.
     """
+    if boxes_path is None and not row.has_any(_OF_BOXES):
+        return None
     given = [column for column in BOX if row.get(column)]
     if given and boxes_path is not None:
         msg = f"{row.where}: both a box and a boxes file ('{row.get('boxes')}'); give one of them."
@@ -62,6 +66,8 @@ def subject_of_row(row: Row, start_seconds: float | None, end_seconds: float | N
         DatasetError: The number is no number of a person, the box is invalid, its time is missing or outside
             the clip, or both a number and a box are given. The message has file and line.
     """
+    if not row.has_any(SUBJECT):
+        return None
     box = [column for column in SUBJECT_BOX if row.get(column)]
     if box and row.get("subject_person"):
         allowed = f"empty with a box ({', '.join(box)}), because one of them names the subject"

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -61,21 +61,63 @@ _SHOWN = 100
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Names of the columns of a list, which its rows share. A name that occurs twice is the last column."""
+
+    file: Path
+    names: tuple[str, ...]
+    place_of: Mapping[str, int]
+
+    @classmethod
+    def of(cls, file: Path, names: Sequence[str]) -> "Header":
+        """Return the header of a list with these columns."""
+        return cls(file, tuple(names), {name: place for place, name in enumerate(names)})
+
+
 class Row:
-    """Line of a manifest. where: file and line, for messages. values: texts without outer blanks."""
+    """Line of a manifest: its texts without outer blanks. A list may have millions of them.
 
-    where: str
-    values: Mapping[str, str]
+    Args:
+        header: Columns of the list.
+        line: Number of the line, from 1.
+        cells: One text per column.
 
-    def __post_init__(self) -> None:
-        for column, text in self.values.items():
-            if column in _KNOWN and not fits_one_line(text):
-                raise self.wrong(column, "text of one line, without control characters")
+    Raises:
+        DatasetError: A text of a known column is not of one line.
+    """
+
+    __slots__ = ("_cells", "_place_of", "header", "line")
+
+    def __init__(self, header: Header, line: int, cells: Sequence[str]) -> None:
+        self.header, self.line, self._cells, self._place_of = header, line, cells, header.place_of
+        if not fits_one_line(" ".join(cells)):
+            for column, place in header.place_of.items():
+                if column in _KNOWN and not fits_one_line(cells[place]):
+                    raise self.wrong(column, "text of one line, without control characters")
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.header.file}, line {self.line}"
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """Text by column."""
+        return {name: self._cells[place] for name, place in self._place_of.items()}
+
+    def has_any(self, columns: Iterable[str]) -> bool:
+        """Return whether the list has any of these columns."""
+        return not self._place_of.keys().isdisjoint(columns)
 
     def get(self, column: str) -> str:
         """Return the cell; empty if there is no such column."""
-        return self.values.get(column, "")
+        place = self._place_of.get(column)
+        return "" if place is None else self._cells[place]
+
+    def under(self, header: Header) -> "Row":
+        """Return the row with other names of its columns."""
+        return Row(header, self.line, self._cells)
 
     def number(self, column: str) -> float:
         """Return the cell as a number. Raises DatasetError for other text and for numbers beyond _LARGEST."""
@@ -122,13 +164,18 @@ def csv_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
         _, header = next(rows, (0, []))
         names = column_names(header)
         _require_columns(names, required, str(path))
+        shared = Header.of(path, names)
         for number, cells in rows:
-            where = f"{path}, line {number}"
-            if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
-                msg = f"{where}: the row has more or fewer cells than the {len(names)} of the header."
-                raise DatasetError(msg)
-            values = dict(zip(names, map(str.strip, cells), strict=False))
-            yield Row(where=where, values=_with_points(values) if dialect.has_decimal_commas else values)
+            if len(cells) != len(names):
+                if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
+                    msg = (
+                        f"{path}, line {number}: the row has more or fewer cells than the {len(names)} of "
+                        "the header."
+                    )
+                    raise DatasetError(msg)
+                cells = cells[: len(names)]
+            texts = [cell.strip() for cell in cells]
+            yield Row(shared, number, _with_points(names, texts) if dialect.has_decimal_commas else texts)
     except (OSError, ValueError, csv.Error) as error:
         raise unreadable(path, "CSV file", error) from error
 
@@ -146,9 +193,16 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
     """Yield the rows of a manifest of one JSON object per line. Raises DatasetError."""
     try:
         with open_text(path, encoding_of(path), newline="\n") as file:
+            headers: dict[tuple[str, ...], Header] = {}
             for number, line in enumerate(lines_of(file), start=1):
                 if line.strip():
-                    yield _jsonl_row(line, f"{path}, line {number}")
+                    values = _jsonl_object(line, f"{path}, line {number}")
+                    if (written := tuple(values)) not in headers:
+                        names = column_names(written)
+                        _require_columns(names, REQUIRED, f"{path}, line {number}")
+                        headers[written] = Header.of(path, names)
+                    texts = ["" if value is None else str(value).strip() for value in values.values()]
+                    yield Row(headers[written], number, texts)
     except (OSError, ValueError) as error:
         raise unreadable(path, "JSONL list", error) from error
 
@@ -176,15 +230,15 @@ def unread_columns(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _with_points(values: Mapping[str, str]) -> dict[str, str]:
+def _with_points(names: Sequence[str], cells: Sequence[str]) -> list[str]:
     """Return the cells, with decimal points for the decimal commas of numbers."""
-    return {
-        name: cell.replace(",", ".") if name in _NUMBERS and _DECIMAL_COMMA.fullmatch(cell) else cell
-        for name, cell in values.items()
-    }
+    return [
+        cell.replace(",", ".") if name in _NUMBERS and _DECIMAL_COMMA.fullmatch(cell) else cell
+        for name, cell in zip(names, cells, strict=True)
+    ]
 
 
-def _jsonl_row(line: str, where: str) -> Row:
+def _jsonl_object(line: str, where: str) -> dict[str, Any]:
     try:
         values: Any = json.loads(line, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
@@ -194,10 +248,7 @@ def _jsonl_row(line: str, where: str) -> Row:
     if nested or not isinstance(values, dict):
         msg = f"{where}: one flat object per line is needed, such as {_JSONL_EXAMPLE}."
         raise DatasetError(msg)
-    names = column_names(list(values))
-    _require_columns(names, REQUIRED, where)
-    texts = ("" if value is None else str(value).strip() for value in values.values())
-    return Row(where=where, values=dict(zip(names, texts, strict=False)))
+    return values
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

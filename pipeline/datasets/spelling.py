@@ -74,12 +74,13 @@ def fold_meaning_of(text: str) -> str:
 
 
 def one_spelling(
-    texts: Iterable[str], kind: str = "class", meaning: Callable[[str], str] = meaning_of
+    texts: Iterable[str] | Mapping[str, int], kind: str = "class", meaning: Callable[[str], str] = meaning_of
 ) -> Spelling:
     """Choose one spelling for every name of a list, independently of the order of the list.
 
     Args:
-        texts: The names as written, one per clip or row; empty ones stay empty.
+        texts: The names as written, one per clip or row, or the number of rows by name; empty ones stay
+            empty.
         kind: ``class``, ``fold`` or ``group``, for the notes.
         meaning: Returns one text for all spellings of a name, and an empty text for no name.
 
@@ -97,12 +98,13 @@ def one_spelling(
     name_of = dict.fromkeys(spellings.pop("", []), "")
     joined = []
     for same in spellings.values():
-        same.sort(key=lambda text: (not _is_clean(text), -counts[text], meaning(text) != text, text))
-        name_of |= dict.fromkeys(same, same[0])
+        if same[1:]:
+            same.sort(key=lambda text: (not _is_clean(text), -counts[text], meaning(text) != text, text))
+        name_of.update(dict.fromkeys(same, same[0]))
         if same[1:]:
             joined.append(f"{some([shown(text) for text in same[1:]], _SHOWN)} as {shown(same[0])}")
     names = tuple(sorted(set(name_of.values()) - {""}))
-    hidden = [shown(name) for name in names if any(map(_is_hidden, name))]
+    hidden = [shown(name) for name in names if not _is_plain(name) and any(map(_is_hidden, name))]
     notes = [f"spellings of one {kind} are read as one: {some(sorted(joined), _SHOWN)}"] if joined else []
     notes += [f"{kind} names with invisible characters: {some(hidden, _SHOWN)}"] if hidden else []
     alike = _look_alikes(names, kind, meaning)
@@ -146,6 +148,11 @@ def shown(text: str) -> str:
     if unicodedata.is_normalized("NFC", text):
         return "'" + "".join(f"<U+{ord(c):04X}>" if _is_hidden(c) else c for c in text) + "'"
     return "'" + "".join(c if c.isascii() else f"<U+{ord(c):04X}>" for c in text) + "'"
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text has only characters of ASCII that print, none of which is hidden."""
+    return text.isascii() and text.isprintable()
 
 
 def _is_hidden(character: str) -> bool:

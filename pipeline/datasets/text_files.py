@@ -108,7 +108,7 @@ def records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
                 raise DatasetError(msg) from error
             if cells is None:
                 return
-            if any(cell.strip() for cell in cells):
+            if any(map(str.strip, cells)):
                 yield first, cells
             first = dialect.num_skipped + reader.line_num + 1
 

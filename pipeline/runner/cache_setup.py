@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.collection import paused_collection
 from pipeline.config import from_dict, to_dict
 from pipeline.datasets import read_dataset
 from pipeline.errors import CacheError, CacheExistsError, DatasetError, WeightsError, counted, some
+from pipeline.file_status import FileStatus
 from pipeline.fingerprint import differences
 from pipeline.portable import located, portable
 from pipeline.process import (
@@ -140,11 +142,12 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
     _refuse_hdf5(place)
     require_provided_faces(index, config)
     require_followed_subjects(index, config)
-    if not place.exists():
-        meta, clips = describe(index, config, info), index.clips
-        return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
-    with FeatureCache.open(place) as cache:
-        return compared(index, config, info, cache, cache.read)
+    with paused_collection():
+        if not place.exists():
+            meta, clips = describe(index, config, info), index.clips
+            return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
+        with FeatureCache.open(place) as cache:
+            return compared(index, config, info, cache, cache.read)
 
 
 def compared(
@@ -263,7 +266,8 @@ def _sources(
     rows = [row for row, clip in enumerate(clips) if clip is not None]
     known = [clip for clip in clips if clip is not None]
     with_crops = cache.meta.takes_crops
-    sizes = np.array([size_of(index.root, clip, with_crops=with_crops) for clip in known], dtype=np.int64)
+    files = FileStatus(index.root)
+    sizes = np.array([size_of(files, clip, with_crops=with_crops) for clip in known], dtype=np.int64)
     return compare_sources([clip.clip_id for clip in known], sizes, there[rows], status[rows])
 
 

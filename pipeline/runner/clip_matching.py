@@ -73,7 +73,8 @@ def match(index: DatasetIndex, cache: FeatureCache) -> Match:
         )
         unread = {"face_path"} if not cache.meta.takes_crops else set()  # no feature was made from crops
         columns = [n for n in _TABLE if n not in unread and not (found and n in LABELLING)]
-        other = {name: _difference(name, here, {n: v[rows] for n, v in there.items()}) for name in columns}
+        known = there if len(rows) == len(ids) else {name: values[rows] for name, values in there.items()}
+        other = {name: _difference(name, here, known) for name in columns}
         for name in _KEPT:
             if changes := other.pop(name, ""):
                 so = "the cache keeps its own and new clips take the dataset's; `cache relabel` changes both"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.file_status import FileStatus
 from pipeline.runner.tasks import Workload
 from pipeline.store.sources import size_of
 from pipeline.types import ClipRef
@@ -32,7 +33,8 @@ def sizes_of(
     """
     rows = [row for _, block in workload.blocks for row in block if row not in workload.missing]
     sampled = rows[:: max(1, -(-len(rows) // _MOST_SIZES))]
-    return {row: _size(root, clip, with_crops) for row in sampled if (clip := clips[row]) is not None}
+    files = FileStatus(root)
+    return {row: _size(files, clip, with_crops) for row in sampled if (clip := clips[row]) is not None}
 
 
 def blocks_to_time(workload: Workload, size_by_row: Mapping[int, Size], number: int) -> list[list[int]]:
@@ -81,6 +83,6 @@ def _nearest_to_mean(part: list[int], sizes: Sequence[Size]) -> int:
     return min(part, key=lambda place: (abs(sizes[place][0] - first), abs(sizes[place][1] - second)))
 
 
-def _size(root: Path, clip: ClipRef, with_crops: bool) -> Size:
+def _size(files: FileStatus, clip: ClipRef, with_crops: bool) -> Size:
     seconds = 0.0 if clip.end_seconds is None else clip.end_seconds - (clip.start_seconds or 0.0)
-    return float(size_of(root, clip, with_crops=with_crops)), seconds
+    return float(size_of(files, clip, with_crops=with_crops)), seconds

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from pipeline.config import require_range
+from pipeline.file_status import FileStatus
 from pipeline.runner.block_task import BlockTask
 from pipeline.runner.cache_setup import Opening
 from pipeline.runner.reuse import EarlierCache
@@ -69,11 +70,12 @@ class Workload:
             clips: Clips by row of the cache; None for a row that is not in the dataset.
             blocks: The blocks.
         """
+        files = FileStatus(root)
         rows = [row for _, block in blocks for row in block]
         return cls(
             blocks=blocks,
             missing=frozenset(
-                row for row in rows if (clip := clips[row]) is not None and is_missing(root, clip)
+                row for row in rows if (clip := clips[row]) is not None and is_missing(files, clip)
             ),
         )
 
@@ -117,7 +119,7 @@ def blocks_to_do(opening: Opening, place: Location, options: RunOptions) -> Bloc
     wanted = status == Status.PENDING
     if options.retry_failed:
         wanted |= status == Status.FAILED
-    wanted &= np.array([clip is not None for clip in opening.clips])
+    wanted &= np.fromiter((clip is not None for clip in opening.clips), dtype=bool, count=len(wanted))
     return _grouped(np.flatnonzero(wanted).tolist(), opening.meta.block_clips, options)
 
 

@@ -30,6 +30,10 @@ def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDA
         Arrays by name, [N, ...], with shapes and units of the schema; times in seconds.
     """
     num_classes, num_folds = len(index.class_names), len(index.fold_names)
+    votes = np.full((len(clips), num_classes), np.nan, dtype=np.float32)
+    for row, clip in enumerate(clips):
+        if clip.votes is not None and (total := sum(clip.votes)):
+            votes[row] = [count / total for count in clip.votes]
     return {
         "clip_id": _texts(clip.clip_id for clip in clips),
         "path": _texts(clip.path for clip in clips),
@@ -44,9 +48,7 @@ def table_of(clips: Sequence[ClipRef], index: DatasetIndex) -> dict[str, npt.NDA
         "membership": np.array([clip.splits for clip in clips], dtype=np.uint8).reshape(
             len(clips), num_folds
         ),
-        "votes": np.array([_shares(clip.votes, num_classes) for clip in clips], dtype=np.float32).reshape(
-            len(clips), num_classes
-        ),
+        "votes": votes,
         "group": _texts(clip.group for clip in clips),
     }
 
@@ -58,13 +60,6 @@ def num_groups(table: Rows) -> int:
 
 def _texts(values: Iterable[str]) -> npt.NDArray[Any]:
     return np.array(list(values), dtype=object)
-
-
-def _shares(votes: tuple[int, ...] | None, num_classes: int) -> list[float]:
-    """Return the votes as fractions of all; NaN without any."""
-    if votes is None or not (total := sum(votes)):
-        return [float("nan")] * num_classes
-    return [count / total for count in votes]
 
 
 def replace_table(place: Location, meta: CacheMeta, static: Rows) -> CacheMeta:

@@ -85,6 +85,6 @@ def _copy(cache: FeatureCache, spec: ArraySpec, file: h5py.File) -> None:
     for axis, name in enumerate(spec.dims):
         stored.dims[axis].label = name
     stored.attrs["description"] = spec.doc
-    step = cache.meta.block_clips
+    step = cache.meta.block_clips if spec.per_block else cache.meta.num_clips  # as it is stored
     for start in range(0, cache.meta.num_clips, step):
         stored[start : start + step] = cache.read(spec.name, start, start + step)

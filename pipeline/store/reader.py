@@ -19,7 +19,7 @@ from pipeline.store import checks
 from pipeline.store.hdf5_probe import require_harmless
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
-from pipeline.store.raw_chunks import Scratch, read_chunk
+from pipeline.store.raw_chunks import Scratch, read_chunk, read_chunks
 from pipeline.store.schema import BY_NAME, ArraySpec
 from pipeline.types import Status
 
@@ -172,6 +172,7 @@ def read_rows(
     try:
         with nullcontext() if place.is_local else place.translate_errors("cannot be read"):
             rows = None if scratch is None else read_chunk(array, spec, start, end, scratch)
+            rows = read_chunks(array, spec, start, end) if rows is None else rows
             rows = array[start:end] if rows is None else rows
     except (CacheError, PermissionError):
         raise
@@ -186,6 +187,8 @@ def read_rows(
         raise CacheDamagedError(msg) from error
     if spec.dtype == "str":
         with _translate_damage(place):
+            if not place.is_hdf5:
+                return np.asarray(rows, dtype=object)
             return np.array([_text(value) for value in rows], dtype=object)
     return np.asarray(rows)
 

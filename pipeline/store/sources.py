@@ -3,12 +3,12 @@
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import counted, some
+from pipeline.file_status import FileStatus
 from pipeline.pictures import holds_picture, num_bytes_of
 from pipeline.types import ClipRef, Status
 
@@ -27,42 +27,48 @@ class SourceChanges:
     difference: str = ""
 
 
-def size_of(root: Path, clip: ClipRef, *, with_crops: bool) -> int:
+def size_of(files: FileStatus, clip: ClipRef, *, with_crops: bool) -> int:
     """Return the bytes of a clip's file, or of all pictures of its directory. No file is opened.
 
     Args:
-        root: Directory of the dataset.
+        files: Files of the dataset.
         clip: The clip.
         with_crops: Count its ready face crops too, as is done if they are the face stream.
 
     Returns:
         -1 for a missing file, and for a directory without a picture.
     """
-    frames = _size_at(root / clip.path)
+    frames = _size_at(files, clip.path)
     if frames == _MISSING or not with_crops or clip.face_path in (None, clip.path):
         return frames
-    return frames + max(0, _size_at(root / str(clip.face_path), folders_only=True))
+    return frames + max(0, _size_at(files, str(clip.face_path), folders_only=True))
 
 
-def is_missing(root: Path, clip: ClipRef) -> bool:
+def is_missing(files: FileStatus, clip: ClipRef) -> bool:
     """Return whether a clip has no file, or a directory without a picture. No file is opened.
 
     A file that exists and cannot be read is not missing, because it fails with its own reason.
+
+    Args:
+        files: Files of the dataset.
+        clip: The clip.
     """
-    path = root / clip.path
     try:
-        return stat.S_ISDIR(path.stat().st_mode) and not holds_picture(path)
+        found = files.of(clip.path)
+        return found is None or (stat.S_ISDIR(found.st_mode) and not holds_picture(files.root / clip.path))
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
         return False
 
 
-def _size_at(path: Path, *, folders_only: bool = False) -> int:
+def _size_at(files: FileStatus, path: str, *, folders_only: bool = False) -> int:
     try:
-        found = path.stat()
+        found = files.of(path)
+        if found is None:
+            return _MISSING
         if stat.S_ISDIR(found.st_mode):
-            return num_bytes_of(path) or _MISSING
+            return num_bytes_of(files.root / path) or _MISSING
     except OSError:
         return _MISSING
     return _MISSING if folders_only else found.st_size

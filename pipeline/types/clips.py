@@ -123,7 +123,7 @@ class NamedSubject:
             require(not self.is_relative, "only a box is in fractions of the frame")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClipRef:
     """One clip of a dataset: its files, its label, its place in every fold.
 

@@ -64,10 +64,17 @@ class DatasetIndex:
             raise DatasetError(msg)
         late = next((f"'{other}' after '{one}'" for one, other in pairwise(ids) if other < one), "")
         require(not late, f"clips must be in order of their id: {late}")
+        num_folds, num_classes = len(self.fold_names), len(self.class_names)
         for clip in self.clips:
-            self._check(clip)
+            if (
+                len(clip.splits) != num_folds
+                or not -1 <= clip.label < num_classes
+                or (clip.votes is not None and len(clip.votes) != num_classes)
+            ):
+                self._refuse(clip)
 
-    def _check(self, clip: ClipRef) -> None:
+    def _refuse(self, clip: ClipRef) -> None:
+        """Raise ValueError for the number of splits, the label or the number of votes of a clip."""
         folds, classes = len(self.fold_names), len(self.class_names)
         splits, votes = len(clip.splits), None if clip.votes is None else len(clip.votes)
         require(splits == folds, f"{clip.clip_id}: one split per fold, not {splits} for {folds}")

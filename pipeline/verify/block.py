@@ -1,6 +1,6 @@
 """Checks of the values of one block of clips: ranges, NaN, frames, boxes, and the values of each status."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,26 @@ from pipeline.store.schema import ArraySpec
 from pipeline.types import Absence, Status
 from pipeline.verify.report import Finding
 
+Table = Mapping[str, npt.NDArray[Any]]
 
-def check_block(cache: FeatureCache, start: int) -> list[Finding]:
-    """Check the values of the block that begins in row `start`. An unreadable chunk is a finding."""
+
+def check_block(cache: FeatureCache, start: int, table: Table) -> list[Finding]:
+    """Check the values of a block of clips. An unreadable chunk is a finding.
+
+    Args:
+        cache: Open cache.
+        start: First row of the block.
+        table: Arrays of the clip table, [N, ...], without those that cannot be read. Each is one chunk, so
+            that reading it for every block would take a time quadratic in the number of clips.
+    """
     end = min(start + cache.meta.block_clips, cache.meta.num_clips)
     try:
-        rows = {spec.name: cache.read(spec.name, start, end) for spec in cache.meta.arrays()}
+        rows = {
+            spec.name: table[spec.name][start:end]
+            if spec.name in table
+            else cache.read(spec.name, start, end)
+            for spec in cache.meta.arrays()
+        }
     except CacheError as error:
         return [Finding(where="chunks", what=str(error))]
     done = np.isin(rows["status"], (Status.DONE, Status.DONE_WITHOUT_FACE))

@@ -1,6 +1,7 @@
 """Checks of stored values that need no model: attributes, clip table and each block."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from pipeline.errors import CacheError, counted, some
 from pipeline.footage import OFFICIAL_SPLITS, leak_warnings, leaks_of_cache
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Split
-from pipeline.verify.block import check_block
+from pipeline.verify.block import Table, check_block
 from pipeline.verify.report import Finding
 
 
@@ -20,11 +21,22 @@ def verify_stored(cache: FeatureCache, on_block: Callable[[], None] | None = Non
         findings += _check_clips(cache)
     except CacheError as error:
         findings.append(Finding(where="chunks", what=str(error)))
+    table = _readable_table(cache)
     for start in range(0, cache.meta.num_clips, cache.meta.block_clips):
-        findings += check_block(cache, start)
+        findings += check_block(cache, start, table)
         if on_block is not None:
             on_block()
     return findings
+
+
+def _readable_table(cache: FeatureCache) -> Table:
+    """Return the arrays of the clip table that can be read; every block reports the others."""
+    table = {}
+    for spec in cache.meta.arrays():
+        if not spec.per_block:
+            with suppress(CacheError):
+                table[spec.name] = cache.read(spec.name)
+    return table
 
 
 def _check_fingerprint(cache: FeatureCache) -> Iterator[Finding]:

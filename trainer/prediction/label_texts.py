@@ -31,7 +31,8 @@ def require_no_misspelling(
         columns: Columns that are read, which are no misspelling.
     """
     for wanted in wanted_columns:
-        names = {name for row in rows if wanted not in row.values for name in row.values}
+        headers = {row.header.names for row in rows}
+        names = {name for header in headers if wanted not in header for name in header}
         for name in sorted(names.difference(columns)):
             plain = folded(name).replace(" ", "_")
             if plain in SIMILAR[wanted] or get_close_matches(plain, [wanted], cutoff=_CLOSE):

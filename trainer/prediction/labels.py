@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from pipeline.datasets.limits import MAX_ROWS, at_most
 from pipeline.datasets.names import folded
 from pipeline.datasets.near_names import near_names
-from pipeline.datasets.rows import TIMES, Row, list_rows
+from pipeline.datasets.rows import TIMES, Header, Row, list_rows
 from pipeline.datasets.spelling import is_no_value, meaning_of, shown, why_no_name
 from pipeline.errors import DatasetError, printable, some
 from trainer.class_map import Classes
@@ -153,8 +153,8 @@ def with_near_names(labels: Labels) -> Labels:
 
 def _rows(path: Path) -> Iterable[Row]:
     for row in list_rows(path):
-        values = {"person" if folded(name) == "person" else name: text for name, text in row.values.items()}
-        yield Row(where=row.where, values=values)
+        names = ["person" if folded(name) == "person" else name for name in row.header.names]
+        yield row.under(Header.of(path, names))
 
 
 def _require_columns(rows: Sequence[Row], path: Path) -> None:
