@@ -12,8 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
-from scipy.special import betaincinv
 
 from pipeline.errors import counted
 from pipeline.types import Bools, Floats, Ints
@@ -287,6 +285,9 @@ def _with_shared_doubt(
 
     `has_GC` is that of the classes whose replicates are equal.
     """
+    from scipy.sparse.csgraph import connected_components  # not at the start: trainings do without scipy
+    from scipy.special import betaincinv
+
     joined_CC = has_GC.astype(np.int64).T @ has_GC
     num_parts, part_C = connected_components(joined_CC)
     quantiles = generator.random((len(recall_RC), num_parts))
