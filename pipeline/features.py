@@ -5,7 +5,7 @@ P patch tokens; J kept tokens.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, get_args
 
@@ -68,6 +68,26 @@ class Encoded:
     early_N43D: torch.Tensor | None
     tokens_NJD: torch.Tensor | None
     largest_N3: torch.Tensor
+
+    @property
+    def num_images(self) -> int:
+        """N."""
+        return len(self.embedding_NF)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Encoded]") -> "Encoded":
+        """Return the output of the images of all parts."""
+
+        def together(values: list[torch.Tensor | None]) -> torch.Tensor | None:
+            given = [value for value in values if value is not None]
+            return torch.cat(given) if given else None
+
+        return cls(
+            embedding_NF=torch.cat([part.embedding_NF for part in parts]),
+            early_N43D=together([part.early_N43D for part in parts]),
+            tokens_NJD=together([part.tokens_NJD for part in parts]),
+            largest_N3=torch.cat([part.largest_N3 for part in parts]),
+        )
 
     def rows(self, start: int, end: int) -> "Encoded":
         """Return the output of images `start` to `end`, the end excluded."""

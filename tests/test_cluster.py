@@ -202,7 +202,7 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     code, said = finish(stopped)
     print(f"{time.monotonic() - asked:.1f} s after Ctrl-C")  # noqa: T201
     assert code == 130, said
-    assert f"finished blocks are safe in {path}. The same command resumes from there." in said
+    assert f"stored clips are safe in {path}. The same command resumes from there." in said
     code, said = extract(run_clips.root, path, "--scheduler", str(cluster.file))
     assert code == 0, said
     assert chunks(path) == undisturbed_chunks

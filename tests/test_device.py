@@ -93,8 +93,8 @@ def test_the_devices_own_faults_are_known(error, expected):
 
 
 def test_a_fault_is_told_in_one_line():
-    message = str(device_fault(RuntimeError("CUDA error: bad\nmore"), "finished blocks are safe"))
-    assert "reports an error (CUDA error: bad); finished blocks are safe. Run again; if the error" in message
+    message = str(device_fault(RuntimeError("CUDA error: bad\nmore"), "stored clips are safe"))
+    assert "reports an error (CUDA error: bad); stored clips are safe. Run again; if the error" in message
     assert "\n" not in message
 
 

@@ -185,7 +185,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_room_lets_it_go_on(
     assert code == 1, said
     assert said.splitlines()[-1].startswith("error: ")
     assert "could not be written, at clips" in said
-    assert "No space left on device. Finished blocks are safe; fix that and run again." in said
+    assert "No space left on device. Stored clips are safe; fix that and run again." in said
     assert "Traceback" not in said
     done = finished_blocks(path)
     assert 0 < len(done) < 6
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_soon_and_says_how_to_go_on(run_clips, undisturbed_chunks, r
     code, said = finish(run)
     seconds = time.monotonic() - asked
     assert code == 130, said
-    assert f"stopped; finished blocks are safe in {path}. The same command resumes from there." in said
+    assert f"stopped; stored clips are safe in {path}. The same command resumes from there." in said
     assert "Traceback" not in said
     wait_for(lambda: not alive(others), "workers and decoders end with their client", 60)
     assert extract(run_clips.root, path, *MODES[mode])[0] == 0

@@ -340,3 +340,40 @@ def test_on_a_gpu_features_do_not_depend_on_the_batchs_other_pictures():
     full, alone = one.encode(x, early=True), one.encode(x[:3], early=True)
     assert torch.equal(alone.embedding_NF, full.embedding_NF[:3])
     assert torch.equal(alone.early_N43D, full.early_N43D[:3])
+
+
+@pytest.mark.parametrize("column", range(3))
+def test_values_beyond_float16_are_infinite_and_their_size_is_known(column, monkeypatch):
+    one = Encoder(tiny_clip(), FeatureConfig(precision="fp32", batch_pictures=2, tokens="all"), CPU)
+    x = pictures(3, tiny_clip())
+    plain = one.encode(x, early=True)
+    compute = one._encode_batch
+
+    def scaled(batch, *, early):
+        results = compute(batch, early=early)
+        results[column].view(len(batch), -1)[1, 3] = -7e4
+        return results
+
+    monkeypatch.setattr(one, "_encode_batch", scaled)
+    found = one.encode(x[:2], early=True)
+    assert found.largest_N3[1, column] == 7e4
+    values = (found.embedding_NF, found.early_N43D, found.tokens_NJD)
+    assert values[column].dtype == torch.float16
+    assert values[column].view(2, -1)[1, 3] == -torch.inf
+    others = [c for c in range(3) if c != column]
+    assert torch.equal(found.largest_N3[:, others], plain.largest_N3[:2, others])
+    for number, name in enumerate(("embedding_NF", "early_N43D", "tokens_NJD")):
+        largest = getattr(plain, name).float().flatten(1).abs().amax(dim=1)
+        assert torch.allclose(plain.largest_N3[:, number], largest, rtol=1e-3)
+
+
+@pytest.mark.gpu
+def test_features_are_rounded_on_a_gpu_as_on_the_cpu():
+    clip = tiny_clip()
+    config = FeatureConfig(precision="fp32", batch_pictures=2)
+    x = pictures(3, clip)
+    exact = Encoder(clip, config, torch.device("cuda"), rounded=torch.float32).encode(x, early=True)
+    halves = Encoder(clip, config, torch.device("cuda")).encode(x, early=True)
+    assert torch.equal(halves.embedding_NF, exact.embedding_NF.half())
+    assert torch.equal(halves.early_N43D, exact.early_N43D.half())
+    assert torch.equal(halves.largest_N3, exact.largest_N3)

@@ -18,6 +18,7 @@ from benchmarks.gpu_steps.passes import eager_pass
 from benchmarks.gpu_steps.records import UnavailableError
 from pipeline.features import Encoder, FeatureConfig
 from pipeline.process import block
+from pipeline.process.encode import EncodeQueue
 from tests.stub_gpu_steps import context_of
 from tests.tiny_clip import tiny_clip
 from trainer.config import OptimConfig
@@ -33,10 +34,11 @@ def test_changes_replace_names_that_exist() -> None:
 
 def test_detection_on_own_stream_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block, "_attempt", lambda *given: ("attempt", *given))
-    monkeypatch.setattr(block, "encode_clips", lambda *given: ("encode", *given))
+    monkeypatch.setattr(EncodeQueue, "encode", lambda queue, *, to_end: ("encode", queue, to_end))
     with changes.detection_on_own_stream(is_cuda=False):
         assert block._attempt(1, 2) == ("attempt", 1, 2)
-        assert block.encode_clips([3], 4) == ("encode", [3], 4)
+        queue = EncodeQueue(None, None)
+        assert queue.encode(to_end=True) == ("encode", queue, True)
 
 
 def test_changed_passes_compute_the_same() -> None:

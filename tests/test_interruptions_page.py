@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.process import Pace
-from pipeline.runner.worker import SLOTS
+from pipeline.runner.worker import _SECONDS_OF_BUCKET, SLOTS
 from pipeline.store.block_size import choose_block_clips
 from pipeline.store.lock_owner import BEAT_SECONDS
 from trainer.prediction import clip_session
@@ -33,6 +33,7 @@ def test_the_blocks_in_work_of_a_worker():
 
 def test_the_work_of_a_block_that_may_be_lost():
     assert f"with its finished clips after every {Pace().seconds:g} s of work" in TEXT
+    assert f"({_SECONDS_OF_BUCKET:g} s on object storage)" in TEXT
 
 
 def test_the_block_of_a_list():

@@ -1,3 +1,4 @@
+import math
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.executor.machine import (
     available_bytes,
     available_cores,
+    cpu_quota,
     decoders_for,
     keep_memory,
     require_gpus,
@@ -136,12 +138,39 @@ def test_an_older_glibc_maps_nothing_by_itself(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("free", "cores", "expected"),
-    [(64e9, 16, 15), (64e9, 1, 1), (7e9, 64, 10), (1e8, 64, 1)],
+    ("free", "cores", "quota", "expected"),
+    [
+        (64e9, 16, math.inf, 15),
+        (64e9, 1, math.inf, 1),
+        (7e9, 64, math.inf, 10),
+        (7e9, 32, math.inf, 5),  # half of the machine's cores, and so of its memory
+        (1e8, 64, math.inf, 1),
+        (1e12, 64, math.inf, 32),
+        (64e9, 16, 4.0, 3),
+        (64e9, 16, 0.5, 1),
+    ],
 )
-def test_decoders_beside_a_gpu_follow_cores_and_memory(free, cores, expected, monkeypatch):
+def test_decoders_beside_a_gpu_follow_cores_and_memory(free, cores, quota, expected, monkeypatch):
     monkeypatch.setattr("pipeline.executor.machine.available_bytes", lambda: free)
+    monkeypatch.setattr("pipeline.executor.machine.cpu_quota", lambda: quota)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64 if cores > 16 else 16)
     assert decoders_for(torch.device("cuda"), cores) == expected
+
+
+def test_the_limits_of_a_container_count(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.executor.machine._CONTROL_GROUPS", tmp_path)
+    free = available_bytes()
+    assert cpu_quota() == math.inf
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert cpu_quota() == math.inf
+    assert available_bytes() == pytest.approx(free, rel=0.2)
+    (tmp_path / "cpu.max").write_text("250000 100000\n")
+    (tmp_path / "memory.max").write_text("5000000\n")
+    (tmp_path / "memory.current").write_text("2000000\n")
+    assert (cpu_quota(), available_bytes()) == (2.5, 3_000_000)
+    (tmp_path / "memory.current").write_text("6000000\n")
+    assert available_bytes() == 0
 
 
 def test_available_memory_is_that_of_the_system():

@@ -24,7 +24,7 @@ RECORDED = {
     "commit": "abc",
     "date": "2026-11-21T00:00:00",
     "goals": [
-        {"what": "speed", "value": 1.234567, "at_least": 1, "aim": 2, "met": "yes"},
+        {"what": "speed", "value": 1.234567, "at_least": 1, "aim": 2, "met": "yes", "rounds": [0.9, 1.3]},
         {"what": "bytes", "value": 3, "below": 200, "aim": 100, "met": "aim"},
     ],
 }
@@ -32,8 +32,8 @@ RECORDED = {
 
 def test_a_goal_is_shown_with_its_limits() -> None:
     assert page.goals_table(RECORDED).splitlines()[-2:] == [
-        "| speed | 1.23 | 1 | 2 | yes |",
-        "| bytes | 3 | at most 200 | 100 | aim |",
+        "| speed | 1.23 | 2: 0.9 to 1.3 | 1 | 2 | yes |",
+        "| bytes | 3 | not recorded | at most 200 | 100 | aim |",
     ]
 
 

@@ -166,24 +166,23 @@ def test_progress_adds_up_to_the_clips(index):
 
 
 @pytest.mark.parametrize(
-    ("pace", "elapsed", "num_images", "batch", "expected"),
+    ("pace", "elapsed", "num_images", "expected"),
     [
-        (Pace(), 0, 16, 16, True),  # the first clip, whose time is unknown
-        (Pace(), 99, 0, 16, False),
-        (Pace(), 99, 16, 256, False),  # mostly padding
-        (Pace(seconds_per_image=0.01), 2, 16, 16, False),
-        (Pace(seconds_per_image=0.01), 9.7, 16, 16, True),
-        (Pace(seconds_per_image=0.4), 0, 16, 16, True),
-        (Pace(seconds_per_image=0.4), 0, 17, 16, False),
-        (Pace(seconds_per_image=0.4), 0, 47, 16, True),  # one of 48 is padding
+        (Pace(), 0, 16, True),  # the first whole batch, whose time is unknown
+        (Pace(), 99, 0, False),
+        (Pace(seconds_per_image=0.01), 2, 16, False),
+        (Pace(seconds_per_image=0.01), 9.7, 16, True),
+        (Pace(seconds_per_image=0.4), 0, 16, True),
     ],
 )
-def test_a_block_is_finished_in_parts_where_much_would_be_lost(pace, elapsed, num_images, batch, expected):
-    assert pace.is_due(elapsed, num_images, batch) == expected
+def test_images_are_encoded_early_where_much_would_be_lost(pace, elapsed, num_images, expected):
+    assert pace.is_due(elapsed, num_images) == expected
 
 
-def test_a_block_in_parts_has_the_same_outcomes(index):
-    models, found, steps = small_models_with(features={"batch_pictures": 1}), [], []
+@pytest.mark.parametrize("batch", [1, 3, 4, 7])
+def test_a_block_in_parts_has_the_same_outcomes(index, batch):
+    """Whatever the images of a batch: clips of 4 frames, and one of 3, are then split between batches."""
+    models, found, steps = small_models_with(features={"batch_pictures": batch}), [], []
     plain = process_block(index.root, index.clips, models)
     parts = process_block(
         index.root, index.clips, models, pace=Pace(seconds=0),
@@ -197,6 +196,28 @@ def test_a_block_in_parts_has_the_same_outcomes(index):
             assert type(outcome) is type(other)
             if isinstance(outcome, ClipDone):
                 assert_equal_features(outcome.features, other.features)
+
+
+def test_only_whole_batches_are_encoded_before_the_end(index, monkeypatch):
+    models, sizes = small_models_with(features={"batch_pictures": 7}), []
+    encode = models.encoder.encode
+    monkeypatch.setattr(
+        models.encoder, "encode", lambda images, **more: sizes.append(len(images)) or encode(images, **more)
+    )
+    process_block(index.root, index.clips, models, pace=Pace(seconds=0), on_finished=lambda _: None)
+    faces = sizes[::2]
+    assert sum(faces) == sum(sizes[1::2]) == 7 * 4 - 1
+    assert len(faces) > 2
+    assert [size % 7 for size in faces[:-1]] == [0] * (len(faces) - 1)
+
+
+def test_clips_that_need_no_encoder_are_stored_in_time(index):
+    """Such as clips that fail after a long time, and those of an earlier cache."""
+    bad, found = [clip for clip in index.clips if "good" not in clip.clip_id], []
+    process_block(
+        index.root, bad, small_models(), pace=Pace(seconds=0), on_finished=lambda x: found.append(len(x))
+    )
+    assert found == list(range(1, len(bad)))
 
 
 def assert_equal_features(one, other):

@@ -1,5 +1,4 @@
 import dataclasses
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pipeline.display.text import lines
 from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
 from pipeline.executor import LocalExecutor, Observer
 from pipeline.features import Encoder
-from pipeline.process import ExtractConfig, Pace
+from pipeline.process import ExtractConfig, Pace, prepare
 from pipeline.runner import BlockWorkerSetup, RunOptions, RunReport, executor_of, worker
 from pipeline.store.location import Location
 from pipeline.store.lock import Shard, hold
@@ -120,7 +119,7 @@ def test_an_interrupt_in_a_slow_block_leaves_its_finished_clips(index, tmp_path,
         return encode(*args, **more)
 
     def block_worker():
-        return LocalExecutor(worker._LoadedSetup(worker.BlockWorker(models, _pace=Pace(seconds=0))))
+        return LocalExecutor(worker_in_parts(models))
 
     monkeypatch.setattr("pipeline.runner.worker._LoadedSetup.slots", 1)
     monkeypatch.setattr(models.encoder, "encode", interrupted)
@@ -135,22 +134,100 @@ def test_an_interrupt_in_a_slow_block_leaves_its_finished_clips(index, tmp_path,
     assert chunks(path) == chunks(tmp_path / "undisturbed.zarr")
 
 
-def test_failed_clips_are_done_again_in_parts_too(index, undisturbed, tmp_path, monkeypatch):
-    path = tmp_path / "feats.zarr"
-    shutil.copytree(undisturbed, path)
-    seen = []
-    real = CacheWriter.write_block
+def worker_in_parts(models):
+    return worker._LoadedSetup(worker.BlockWorker(models, _pace=Pace(seconds=0)))
+
+
+def test_failed_clips_are_done_again_in_parts_too(index, tmp_path, monkeypatch):
+    """While they wait, they are pending, with fill values in every array."""
+    path, models = tmp_path / "feats.zarr", small_models_with(features={"batch_pictures": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare.track_step, "nearest_track", lambda *_: 1 / 0)
+        extract(index, models, path, RunOptions())
+    assert report(path).counts["failed"] == 20
+    seen, real = [], CacheWriter.write_block
 
     def watched(self, start, rows):
-        seen.append(rows["status"].tolist())
+        empty = self.empty_rows(start)
+        waiting = rows["status"] == Status.PENDING
+        seen.append(int(waiting.sum()))
+        for name, value in rows.items():
+            np.testing.assert_array_equal(value[waiting], empty[name][waiting], err_msg=name)
         real(self, start, rows)
 
     monkeypatch.setattr(CacheWriter, "write_block", watched)
-    models = small_models()
-    setup = worker._LoadedSetup(worker.BlockWorker(models, _pace=Pace(seconds=0)))
+    setup = worker_in_parts(models)
     runner.extract(index, models.config, LocalExecutor(setup), path, RunOptions(retry_failed=True))
-    assert chunks(path) == chunks(undisturbed)
-    assert all(Status.FAILED in statuses for statuses in seen)
+    assert sum(map(bool, seen)) > 10
+    extract(index, models, tmp_path / "undisturbed.zarr", RunOptions())
+    assert chunks(path) == chunks(tmp_path / "undisturbed.zarr")
+
+
+def first_task(index, path, models):
+    """The task of the first block of a new cache."""
+    found = []
+
+    class Recorded(LocalExecutor):
+        def run(self, tasks, observer=None):
+            found.extend(tasks)
+            return super().run([], observer)
+
+    runner.extract(index, models.config, Recorded(worker_in_parts(models)), path, RunOptions())
+    return dataclasses.replace(found[0], claim=None)
+
+
+def test_another_attempt_computes_the_clips_that_the_first_did_not_store(index, tmp_path, monkeypatch):
+    path, models, calls = tmp_path / "feats.zarr", small_models_with(features={"batch_pictures": 1}), []
+    task, attempt = first_task(index, path, models), worker_in_parts(models).worker
+    encode = models.encoder.encode
+
+    def lost(*args, **more):
+        calls.append(args)
+        if len(calls) == 7:
+            raise MemoryError
+        return encode(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models.encoder, "encode", lost)
+        with pytest.raises(OusError, match="Out of memory"):
+            attempt.run(task)
+    stored = chunks(path)
+    again = attempt.run(task)
+    assert (again.num_clips, again.num_failed) == (8, 2)
+    assert again.num_pictures < 6 * 2 * 4, "three of six clips were stored"
+    assert stored != chunks(path)
+    extract(index, models, path, RunOptions())
+    extract(index, models, tmp_path / "undisturbed.zarr", RunOptions())
+    assert chunks(path) == chunks(tmp_path / "undisturbed.zarr")
+    assert attempt.run(task).num_pictures == 0
+    assert chunks(path) == chunks(tmp_path / "undisturbed.zarr")
+
+
+def test_a_lost_attempt_takes_no_clip_back_that_another_has_stored(index, tmp_path, monkeypatch):
+    path, models = tmp_path / "feats.zarr", small_models_with(features={"batch_pictures": 1})
+    task = first_task(index, path, models)
+    late, other, stores, real = (
+        worker_in_parts(models).worker,
+        worker_in_parts(models).worker,
+        [],
+        CacheWriter.write_block,
+    )
+
+    def in_between(self, start, rows):
+        stores.append((rows["status"] == Status.PENDING).sum())
+        if len(stores) == 2:  # the other attempt does the whole block before the late one goes on
+            with monkeypatch.context() as patch:
+                patch.setattr(CacheWriter, "write_block", real)
+                other.run(task)
+        real(self, start, rows)
+
+    monkeypatch.setattr(CacheWriter, "write_block", in_between)
+    late.run(task)
+    monkeypatch.undo()
+    assert max(stores) > 0
+    extract(index, models, path, RunOptions())
+    extract(index, models, tmp_path / "undisturbed.zarr", RunOptions())
+    assert chunks(path) == chunks(tmp_path / "undisturbed.zarr")
 
 
 def test_a_run_whose_lock_is_taken_over_writes_no_further_block(index, undisturbed, tmp_path, monkeypatch):

@@ -92,7 +92,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(zarr.Array, "__setitem__", refuse)
     with pytest.raises(
         CacheError,
-        match="could not be written, at clips 0 to 7: No space left on device. Finished blocks are safe",
+        match="could not be written, at clips 0 to 7: No space left on device. Stored clips are safe",
     ):
         writer.write_block(0, rows)
     monkeypatch.undo()
@@ -213,7 +213,7 @@ def test_a_disk_that_takes_no_more_leaves_no_half_block(tmp_path):
         cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert told == (
-        f"'{path}' could not be written, at clips 0 to 7: File too large. Finished blocks are safe; fix that "
+        f"'{path}' could not be written, at clips 0 to 7: File too large. Stored clips are safe; fix that "
         "and run again.\n"
     )
     assert list(path.rglob("*.partial")) == []

@@ -13,6 +13,7 @@ from unittest.mock import patch
 import torch
 
 from pipeline.process import DecodePool, block
+from pipeline.process.encode import EncodeQueue
 from pipeline.runner import BlockWorkerSetup
 from pipeline.runner.worker import BlockWorker, _buffer_for
 
@@ -23,10 +24,10 @@ Change = Callable[[], AbstractContextManager[Any]]
 def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
     """Detect and crop on a high-priority stream of each thread; encode on the common stream.
 
-    The encoder's passes wait for the crops. The crops stay in memory until then, because `encode_clips`
+    The encoder's passes wait for the crops. The crops stay in memory until then, because `EncodeQueue.encode`
     returns only when its results are on the host.
     """
-    attempt, encode_clips = block._attempt, block.encode_clips
+    attempt, encode = block._attempt, EncodeQueue.encode
     own = threading.local()
 
     def stream() -> Any:
@@ -38,14 +39,14 @@ def detection_on_own_stream(*, is_cuda: bool = True) -> Iterator[None]:
         with torch.cuda.stream(stream()) if is_cuda else nullcontext():
             return attempt(*arguments)
 
-    def encode_after(*arguments: Any) -> Any:
+    def encode_after(queue: EncodeQueue, **named: Any) -> Any:
         if is_cuda:
             torch.cuda.current_stream().wait_stream(stream())
-        return encode_clips(*arguments)
+        return encode(queue, **named)
 
     with (
         patch.object(block, "_attempt", attempt_aside),
-        patch.object(block, "encode_clips", encode_after),
+        patch.object(EncodeQueue, "encode", encode_after),
     ):
         yield
 

@@ -11,8 +11,8 @@ def goals_table(recorded: dict[str, Any]) -> str:
     rows = ["| what | found | rounds | at least | aim | met |", "|---|---|---|---|---|---|"]
     for goal in recorded["goals"]:
         limit = f"at most {goal['below']:g}" if "below" in goal else f"{goal['at_least']:g}"
-        each = goal.get("rounds", [goal["value"]])
-        rounds = f"{len(each)}: {min(each):.3g} to {max(each):.3g}" if len(each) > 1 else "1"
+        each = goal.get("rounds", [])
+        rounds = f"{len(each)}: {min(each):.3g} to {max(each):.3g}" if each else "not recorded"
         rows.append(
             f"| {goal['what']} | {goal['value']:.3g} | {rounds} | {limit} | {goal['aim']:g} | {goal['met']} |"
         )

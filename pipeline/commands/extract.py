@@ -194,7 +194,7 @@ def extract(
     from_dataset = f"from the dataset's {config.faces.source}"
     origin = f"by {config.detector.name}" if config.faces.is_detected else from_dataset
     say(f"{encoder} ({encoder_weights}), faces {origin}; starting")
-    stopped = f"stopped; finished blocks are safe in {cache}. The same command resumes from there."
+    stopped = f"stopped; stored clips are safe in {cache}. The same command resumes from there."
     if dry_run:
         stopped = "stopped; nothing was written"
     with (

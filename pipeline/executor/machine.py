@@ -1,6 +1,7 @@
 """Devices, cores and memory of this machine, and their use by workers."""
 
 import ctypes
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ _KEPT_BYTES = 2**31 - 1
 """Free memory at the heap's end that is kept: the largest value for mallopt."""
 _OWN_MAPPING_BYTES = 1 << 28
 """Larger than any array of a batch or a step. Even larger arrays are returned to the system when freed."""
-_MOST_DECODERS_BESIDE_CPU = 2
+_MOST_DECODERS_BESIDE_GPU, _MOST_DECODERS_BESIDE_CPU = 32, 2
 _DECODER_BYTES, _DECODERS_SHARE = 350_000_000, 0.5
 """Memory of a decoding process and its next clip of 1080p, and their share of the free memory."""
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def visible_gpus() -> list[str]:
@@ -87,16 +89,37 @@ def decoders_for(device: torch.device, num_cores: int) -> int:
     """Return the number of a worker's decoding processes.
 
     Beside a GPU, which consumes frames fast, there are as many as the worker's cores, less one, and half of
-    the free memory allow.
+    its share of the free memory allow, at most 32. The share is that of the cores.
     """
     if device.type == "cuda":
-        in_memory = int(_DECODERS_SHARE * available_bytes() / _DECODER_BYTES)
-        return max(1, min(num_cores - 1, in_memory))
+        share = _DECODERS_SHARE * min(1.0, num_cores / (os.cpu_count() or 1))
+        in_memory = int(share * available_bytes() / _DECODER_BYTES)
+        return max(1, min(_MOST_DECODERS_BESIDE_GPU, int(min(num_cores, cpu_quota())) - 1, in_memory))
     return max(1, min(_MOST_DECODERS_BESIDE_CPU, num_cores))
 
 
 def available_bytes() -> int:
-    """Return the memory that new arrays can have, as Linux reports it, without the limits of a container."""
+    """Return the memory that new arrays can have, by Linux and by the limit of a container."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return int(kilobytes) * 1024
+    free = int(kilobytes) * 1024
+    limit, used = _limit("memory.max"), _limit("memory.current")
+    return free if limit is None else max(0, min(free, int(limit - (used or 0))))
+
+
+def cpu_quota() -> float:
+    """Return the cores whose time a container may use; infinite without such a limit."""
+    allowed, period = _limit("cpu.max"), _limit("cpu.max", 1)
+    return math.inf if allowed is None or not period else allowed / period
+
+
+def _limit(name: str, place: int = 0) -> float | None:
+    """Return a number of this process's control group (version 2); None without such a limit."""
+    try:
+        group = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()[0].rpartition(":")[2]
+        for folder in (_CONTROL_GROUPS / group.lstrip("/"), _CONTROL_GROUPS):
+            if (folder / name).is_file():
+                return float((folder / name).read_text(encoding="ascii").split()[place])
+    except (OSError, ValueError, IndexError):  # ValueError: "max"
+        pass
+    return None

@@ -267,7 +267,7 @@ def shrunk(rgb_B3HW: torch.Tensor, long_side: int) -> torch.Tensor:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def priors(height: int, width: int, device: torch.device) -> torch.Tensor:
     """Return the anchors of images of this size.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import frames as frame_step
 from pipeline.cancel import CancelToken
 from pipeline.errors import ClipError
-from pipeline.process.encode import done_with, encode_clips, outcome_of
+from pipeline.process.encode import EncodeQueue, done_with, outcome_of
 from pipeline.process.models import Models
 from pipeline.process.prepare import PreparedClip, make_decode_job, prepare
 from pipeline.process.reuse import reusable_features
@@ -72,7 +72,7 @@ class Pace:
     """Choice of the moments at which the finished clips of a block are stored, before its end.
 
     Threads of a worker may share one. By the measured time of an image, a slow encoder finishes after each
-    clip, and a fast one after a whole block.
+    clip, and a fast one after a whole block. Before the end, only whole batches are encoded.
 
     Attributes:
         seconds: Work of a thread that may be lost.
@@ -82,19 +82,15 @@ class Pace:
     seconds: float = 10.0
     seconds_per_image: float = 0.0
 
-    def is_due(self, elapsed: float, num_images: int, batch: int) -> bool:
+    def is_due(self, elapsed: float, num_images: int) -> bool:
         """Return whether waiting images are to be encoded now.
-
-        A batch with more than a sixteenth of padding is not worth it.
 
         Args:
             elapsed: Seconds since the last clips were finished.
-            num_images: Waiting images of each stream.
-            batch: Images of a batch of the encoder.
+            num_images: Waiting images of each stream that fill whole batches.
         """
-        if not num_images or 16 * (-num_images % batch) > num_images:
-            return False
-        return not self.seconds_per_image or elapsed + 2 * num_images * self.seconds_per_image > self.seconds
+        work = elapsed + 2 * num_images * self.seconds_per_image
+        return num_images > 0 and (not self.seconds_per_image or work > self.seconds)
 
 
 def process_block(
@@ -139,14 +135,18 @@ def process_block(
             del decoded  # the decoder waits for the memory of these pixels
             block.cancel.raise_if_cancelled()
             block.add(place, item, earlier[place] if earlier else None)
-            if pace is not None and pace.is_due(
-                time.monotonic() - block.since, block.num_waiting, models.encoder.batch_pictures
-            ):
-                pace.seconds_per_image = block.encode()
-                if on_finished is not None and len(block.outcomes) < len(clips):
-                    on_finished(block.outcomes)
-                block.since = time.monotonic()
-    block.encode()
+            if pace is None:
+                continue
+            elapsed = time.monotonic() - block.since
+            if pace.is_due(elapsed, block.queue.num_in_whole_batches):
+                pace.seconds_per_image = block.encode(to_end=False)
+            elif elapsed <= pace.seconds:
+                continue
+            if on_finished is not None and block.num_stored < len(block.outcomes) < len(clips):
+                on_finished(block.outcomes)
+                block.num_stored = len(block.outcomes)
+            block.since = time.monotonic()
+    block.encode(to_end=True)
     assert len(block.outcomes) == len(clips), "a decoder answers every job"
     return BlockOutcome(
         outcomes=tuple(block.outcomes[place] for place in range(len(clips))),
@@ -176,23 +176,19 @@ class _Block:
         self.seconds = StageSeconds()
         self.cancel = cancel
         self.outcomes: dict[int, ClipOutcome] = {}
+        self.num_stored = 0
         self.num_pictures = 0
         self.num_reused = 0
         self.since = time.monotonic()
-        self._models = models
+        self.queue = EncodeQueue(models, self._after_batch)
+        self._lock = models.device_lock
         self._advance = on_progress or (lambda _: None)
-        self._waiting: dict[int, PreparedClip] = {}
-
-    @property
-    def num_waiting(self) -> int:
-        """Images of each stream that wait for the encoder."""
-        return sum(clip.num_pictures for clip in self._waiting.values())
 
     def add(self, place: int, item: PreparedClip | ClipFailed, before: EarlierClip | None) -> None:
         """Add a clip, which is finished if it failed or has its features already."""
         features = reusable_features(item, before) if isinstance(item, PreparedClip) else None
         if isinstance(item, PreparedClip) and features is None:
-            self._waiting[place] = item
+            self.queue.add(place, item)
             return
         if isinstance(item, PreparedClip) and features is not None:
             self.outcomes[place] = done_with(item, features)
@@ -201,22 +197,20 @@ class _Block:
             self.outcomes[place] = item
         self._advance(1)
 
-    def encode(self) -> float:
-        """Encode the waiting clips, in the order of their places. Returns the seconds of an image."""
-        places = sorted(self._waiting)
-        good = [self._waiting.pop(place) for place in places]
-        began, total = time.monotonic(), 2 * sum(clip.num_pictures for clip in good)
+    def encode(self, *, to_end: bool) -> float:
+        """Encode the waiting images, or those that fill whole batches. Returns the seconds of an image."""
+        began, before = time.monotonic(), self.queue.num_waiting
+        with self._lock.timed(self.seconds.count("encode")):
+            finished = self.queue.encode(to_end=to_end)
+        for place, clip, face, scene in finished:
+            self.outcomes[place] = outcome_of(clip, face, scene)
+        num_images = 2 * (before - self.queue.num_waiting)
+        self.num_pictures += num_images
+        return (time.monotonic() - began) / num_images if num_images else 0.0
 
-        def after_batch(pictures: int) -> None:
-            self.cancel.raise_if_cancelled()
-            self._advance(len(good) * pictures / total)
-
-        with self._models.device_lock.timed(self.seconds.count("encode")):
-            encoded = encode_clips(good, self._models, after_batch)
-        for place, clip in zip(places, good, strict=True):
-            self.outcomes[place] = outcome_of(clip, *next(encoded))
-        self.num_pictures += total
-        return (time.monotonic() - began) / total if total else 0.0
+    def _after_batch(self, clips: float) -> None:
+        self.cancel.raise_if_cancelled()
+        self._advance(clips)
 
 
 def _attempt(

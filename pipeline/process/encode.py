@@ -1,6 +1,7 @@
-"""Features of prepared clips, encoded in full batches over the images of all clips of a block."""
+"""Features of prepared clips, encoded in whole batches over the images of all clips of a block."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,33 +14,116 @@ from pipeline.process.prepare import PreparedClip
 from pipeline.types import ClipDone, ClipFailed, ClipOutcome, Features, Halves
 
 
-def encode_clips(
-    clips: Sequence[PreparedClip], models: Models, on_batch: Callable[[int], None]
-) -> Iterator[tuple[Encoded, Encoded]]:
-    """Encode the images of all clips together.
+class EncodeQueue:
+    """Prepared clips on their way through the encoder, in whole batches until the end.
+
+    The images of a clip are its own, then the mirrored ones where a view needs them.
 
     Args:
-        clips: The prepared clips.
         models: Models with an encoder.
-        on_batch: Called with the number of images after each batch was sent to the device.
-
-    Returns:
-        Face and scene features of each clip, in order: of its images, then of the mirrored
-        ones where a view needs them.
+        on_progress: Called after each batch was sent to the device, with its part of the clips, in fractions.
     """
-    if not clips:
-        return iter(())
-    both = [
-        [clip.streams, stream_step.mirrored(clip.streams)] if any(clip.frames.flip_V) else [clip.streams]
-        for clip in clips
-    ]
-    faces = torch.cat([streams.face_U3SS for pair in both for streams in pair])
-    scenes = torch.cat([streams.scene_U3SS for pair in both for streams in pair])
-    face = models.encoder.encode(faces, early=False, on_batch=on_batch)
-    scene = models.encoder.encode(scenes, early=True, on_batch=on_batch)
-    ends = np.cumsum([clip.num_pictures for clip in clips]).tolist()
-    starts = [0, *ends[:-1]]
-    return iter([(face.rows(a, b), scene.rows(a, b)) for a, b in zip(starts, ends, strict=True)])
+
+    def __init__(self, models: Models, on_progress: Callable[[float], None]) -> None:
+        self._models = models
+        self._on_progress = on_progress
+        self._clips: deque[tuple[int, PreparedClip]] = deque()
+        self._waiting: deque[tuple[int, int]] = deque()
+        """Waiting images of each stream of a clip, and all of its images."""
+        self._face = _Stream(models, early=False)
+        self._scene = _Stream(models, early=True)
+
+    @property
+    def num_waiting(self) -> int:
+        """Images of each stream that are not encoded yet."""
+        return self._face.num_waiting
+
+    @property
+    def num_in_whole_batches(self) -> int:
+        """Images of each stream that fill whole batches."""
+        size = self._models.encoder.batch_pictures
+        return self.num_waiting // size * size
+
+    def add(self, place: int, clip: PreparedClip) -> None:
+        """Add a clip, with its place in the block."""
+        both = [clip.streams]
+        if any(clip.frames.flip_V):
+            both.append(stream_step.mirrored(clip.streams))
+        self._clips.append((place, clip))
+        self._waiting.append((clip.num_pictures, clip.num_pictures))
+        self._face.add([streams.face_U3SS for streams in both])
+        self._scene.add([streams.scene_U3SS for streams in both])
+
+    def encode(self, *, to_end: bool) -> list[tuple[int, PreparedClip, Encoded, Encoded]]:
+        """Encode the images that fill whole batches, or all of them.
+
+        Returns:
+            The clips that are complete now, in the order in which they were added: place, clip, features of
+            its face images and of its scene images.
+        """
+        count = self.num_waiting if to_end else self.num_in_whole_batches
+        if count:
+            per_image = self._clips_of(count) / (2 * count)
+            for stream in (self._face, self._scene):
+                stream.encode(count, lambda images: self._on_progress(images * per_image))
+        finished = []
+        while self._clips and self._clips[0][1].num_pictures <= self._face.num_encoded:
+            place, clip = self._clips.popleft()
+            size = clip.num_pictures
+            finished.append((place, clip, self._face.take(size), self._scene.take(size)))
+        return finished
+
+    def _clips_of(self, count: int) -> float:
+        """Return the clips, in fractions, that the next images are, which then no longer wait."""
+        clips = 0.0
+        while count:
+            left, total = self._waiting.popleft()
+            taken = min(left, count)
+            if left > taken:
+                self._waiting.appendleft((left - taken, total))
+            clips += taken / total
+            count -= taken
+        return clips
+
+
+class _Stream:
+    """Images of one stream, first encoded ones, then waiting ones."""
+
+    def __init__(self, models: Models, *, early: bool) -> None:
+        self.num_encoded = 0
+        self._models = models
+        self._early = early
+        self._waiting: list[torch.Tensor] = []
+        self._encoded: deque[Encoded] = deque()
+
+    @property
+    def num_waiting(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def add(self, images: Sequence[torch.Tensor]) -> None:
+        self._waiting.extend(images)
+
+    def encode(self, count: int, on_batch: Callable[[int], None]) -> None:
+        images = torch.cat(self._waiting)
+        self._waiting = (
+            [images[count:].clone()] if len(images) > count else []
+        )  # a view would keep all of them
+        self._encoded.append(
+            self._models.encoder.encode(images[:count], early=self._early, on_batch=on_batch)
+        )
+        self.num_encoded += count
+
+    def take(self, count: int) -> Encoded:
+        """Return the next encoded images, which are no longer kept."""
+        parts, missing = [], count
+        while missing:
+            first = self._encoded.popleft()
+            parts.append(first.rows(0, missing))
+            if first.num_images > missing:
+                self._encoded.appendleft(first.rows(missing, first.num_images))
+            missing -= parts[-1].num_images
+        self.num_encoded -= count
+        return parts[0] if len(parts) == 1 else Encoded.joined(parts)
 
 
 def outcome_of(clip: PreparedClip, face: Encoded, scene: Encoded) -> ClipOutcome:
@@ -47,7 +131,7 @@ def outcome_of(clip: PreparedClip, face: Encoded, scene: Encoded) -> ClipOutcome
 
     Args:
         clip: The prepared clip.
-        face: Features of its face images, as `encode_clips` returns them.
+        face: Features of its face images, as `EncodeQueue` returns them.
         scene: Features of its scene images.
 
     Returns:

@@ -1,7 +1,9 @@
 """A block of clips as a task, and the report of a finished one. Both are small, to be sent to workers."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from pipeline.process import StageSeconds
 from pipeline.runner.reuse import EarlierRows
@@ -45,6 +47,20 @@ class BlockTask:
         """Raise CacheError if another run has taken over the cache from this task's run."""
         if self.claim is not None:
             self.claim.require()
+
+    def without(self, rows: Collection[int]) -> Self:
+        """Return the task without some rows."""
+        kept = [place for place, row in enumerate(self.rows) if row not in rows]
+        earlier = self.earlier
+        if len(kept) == len(self.rows):
+            return self
+        return replace(
+            self,
+            rows=tuple(self.rows[place] for place in kept),
+            clips=tuple(self.clips[place] for place in kept),
+            missing=self.missing.difference(rows),
+            earlier=None if earlier is None else earlier.only(kept),
+        )
 
     @property
     def num_there(self) -> int:

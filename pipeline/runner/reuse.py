@@ -30,6 +30,10 @@ class EarlierRows:
     rows: tuple[int, ...]
     """Row of each clip; -1 for a clip that it does not have."""
 
+    def only(self, places: Sequence[int]) -> "EarlierRows":
+        """Return the rows of some clips, by their places."""
+        return EarlierRows(cache=self.cache, rows=tuple(self.rows[place] for place in places))
+
     def read(self) -> list[EarlierClip | None]:
         """Return the clips; None for those that are not there, not done, or read with a damaged chunk.
 

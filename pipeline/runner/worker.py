@@ -2,12 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import methodcaller
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from pipeline.device import choose_device, device_fault, is_device_fault
@@ -29,6 +31,7 @@ from pipeline.process import (
 )
 from pipeline.runner.block_task import BlockReport, BlockTask
 from pipeline.runner.model_metadata import ModelInfo
+from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
 from pipeline.store.writer import CacheWriter
@@ -36,6 +39,9 @@ from pipeline.types import Bytes, ClipDone, ClipFailed, ClipOutcome, NoteKind, S
 
 SLOTS, QUEUED = 2, 2
 """Blocks that a worker processes at a time (one is decoded, one is on the device), and blocks that wait."""
+_SECONDS_OF_BUCKET = 60.0
+"""Work of a thread that may be lost on object storage, where each store of a block is a request per array."""
+_DONE = (Status.DONE, Status.DONE_WITHOUT_FACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +135,7 @@ class BlockWorker:
     _opening: threading.Lock = field(default_factory=threading.Lock)
     _of_thread: threading.local = field(default_factory=threading.local)
     _pace: Pace = field(default_factory=Pace)
+    _pace_of_bucket: Pace = field(default_factory=lambda: Pace(seconds=_SECONDS_OF_BUCKET))
 
     def model_info(self) -> ModelInfo:
         """Describe its models."""
@@ -153,28 +160,28 @@ class BlockWorker:
         self._refuse_other(task)
         began = time.monotonic()
         writer = self._writer(task)
-        first, end = writer.block_bounds(task.start)
-        whole = len(task.rows) == end - first
-        arrays = writer.empty_rows(task.start) if whole else writer.read_block(task.start)
-        places = [row - first for row in task.rows]
-        writer.mark_pending(task.start, places)
-        arrays["status"][places] = Status.PENDING
+        rows = _StoredRows(writer, task.start)
+        work = task if task.trial is not None else task.without(rows.done)
+        context.advance(task.num_there - work.num_there)  # an attempt before has stored them
+        arrays = rows.begin(work.rows)
         writing = time.monotonic() - began
 
         def store(outcomes: Mapping[int, ClipOutcome]) -> None:
             nonlocal writing
             started = time.monotonic()
             for place, outcome in outcomes.items():
-                fill_row(arrays, places[place], outcome)
+                fill_row(arrays, work.rows[place] - rows.first, outcome)
             context.cancel.raise_if_cancelled()  # a run that has ended writes nothing
             task.require_held()
+            if task.trial is None:
+                rows.keep_done(arrays)
             writer.write_block(task.start, arrays)
             writing += time.monotonic() - started
 
-        done = self._processed(task, context, store)
+        done = self._processed(work, context, store)
         store(dict(enumerate(done.outcomes)))
         done.seconds.write += writing
-        there = [one for row, one in zip(task.rows, done.outcomes, strict=True) if row not in task.missing]
+        there = [one for row, one in zip(work.rows, done.outcomes, strict=True) if row not in task.missing]
         finished = [one for one in there if isinstance(one, ClipDone)]
         return BlockReport(
             start=task.start,
@@ -210,20 +217,20 @@ class BlockWorker:
                 on_progress=_of_clips_there(task, context.advance),
                 cancel=context.cancel,
                 earlier=task.earlier.read() if task.earlier else (),
-                pace=self._pace,
+                pace=self._pace if Location.of(task.cache).is_local else self._pace_of_bucket,
                 on_finished=store,
             )
         except (MemoryError, torch.OutOfMemoryError) as error:
             msg = (
                 f"Out of memory at a block of {counted(len(task.clips), 'clip')}, first "
-                f"'{task.clips[0].clip_id}' ({first_line(error)[:200]}); finished blocks are safe. Use fewer "
+                f"'{task.clips[0].clip_id}' ({first_line(error)[:200]}); stored clips are safe. Use fewer "
                 "--workers, --decoders or --frames, or smaller batches: --set features.batch_pictures=8."
             )
             raise OusError(msg) from error
         except RuntimeError as error:
             if not is_device_fault(error):
                 raise
-            raise device_fault(error, "finished blocks are safe") from error
+            raise device_fault(error, "stored clips are safe") from error
 
     def _refuse_other(self, task: BlockTask) -> None:
         mine = self._model_info
@@ -251,6 +258,43 @@ class BlockWorker:
         if writer is None or writer.meta != meta:
             writer = self._of_thread.writer = CacheWriter.in_memory(meta)
         return writer
+
+
+class _StoredRows:
+    """Rows of a block as the cache has them, which a task changes step by step.
+
+    Another attempt of the task may have stored some before it was lost, or may do so at the same time.
+    """
+
+    def __init__(self, writer: CacheWriter, start: int) -> None:
+        self.first, _ = writer.block_bounds(start)
+        self._writer = writer
+        self._start = start
+        self._status = writer.read_status(start)
+
+    @property
+    def done(self) -> list[int]:
+        """Rows that are stored as done."""
+        return [self.first + place for place in np.flatnonzero(np.isin(self._status, _DONE)).tolist()]
+
+    def begin(self, rows: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
+        """Store these rows as pending, and return the block's arrays, in which they have fill values."""
+        places = [row - self.first for row in rows]
+        arrays = self._writer.empty_rows(self._start)
+        others = np.setdiff1d(np.flatnonzero(self._status), places)
+        if len(others):
+            for name, stored in self._writer.read_block(self._start).items():
+                arrays[name][others] = stored[others]
+        self._writer.mark_pending(self._start, places)
+        return arrays
+
+    def keep_done(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Copy rows that are pending in `arrays` and done in the cache."""
+        is_done = np.isin(self._writer.read_status(self._start), _DONE)
+        places = np.flatnonzero(is_done & (arrays["status"] == Status.PENDING))
+        if len(places):
+            for name, stored in self._writer.read_block(self._start).items():
+                arrays[name][places] = stored[places]
 
 
 def _of_clips_there(task: BlockTask, on_progress: Callable[[float], None]) -> Callable[[float], None]:

@@ -6,8 +6,8 @@ _OF_GPU, _OF_CPU, _OF_ALL_TOKENS = 64, 8, 4
 def choose_block_clips(tokens: str, device: str) -> int:
     """Return the clips per block of a new cache.
 
-    A block is one chunk of every feature array, one task and one unit of resuming. It is just large enough
-    to keep the device busy, because an interrupted run loses its unfinished blocks:
+    A block is one chunk of every feature array and one task. It is just large enough to keep the device busy,
+    because an interrupted run may lose the clips of its unfinished blocks:
 
     - 64 on a GPU: with 16 frames a clip, a stream of a block is 1,024 images, 4 full batches of 256.
     - 8 on a CPU: a stream of a block is 128 images, 8 full batches of 16, which take much longer there.

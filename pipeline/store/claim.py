@@ -45,7 +45,7 @@ class Claim:
 def lost(place: Location, holder: Holder) -> CacheError:
     """Return the error of a run whose lock `holder` has taken over."""
     return CacheError(
-        f"The lock of '{place}' was taken over by {holder}; this run ends here. Finished blocks are safe."
+        f"The lock of '{place}' was taken over by {holder}; this run ends here. Stored clips are safe."
     )
 
 

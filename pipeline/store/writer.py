@@ -91,13 +91,21 @@ class CacheWriter:
             for spec in self._block_specs()
         }
 
+    def read_status(self, start: int) -> npt.NDArray[Any]:
+        """Return the stored status [clips of the block] of the block at row `start`.
+
+        Raises CacheError if it cannot be read.
+        """
+        first, end = self.block_bounds(start)
+        return read_rows(self.place, self._arrays[_LAST], BY_NAME[_LAST], first, end).copy()
+
     def mark_pending(self, start: int, places: Sequence[int]) -> None:
         """Set some rows of a block to pending, before they are written again.
 
         Raises CacheError if their status cannot be read, or the disk fails.
         """
         first, end = self.block_bounds(start)
-        status = read_rows(self.place, self._arrays[_LAST], BY_NAME[_LAST], first, end).copy()
+        status = self.read_status(start)
         if status[list(places)].any():
             status[list(places)] = BY_NAME[_LAST].fill
             with self._translate_errors(first, end):
@@ -126,7 +134,7 @@ class CacheWriter:
         """Translate errors of a disk or a bucket into a CacheError that names the clips."""
         return self.place.translate_errors(
             f"could not be written, at clips {first} to {end - 1}",
-            "Finished blocks are safe; fix that and run again.",
+            "Stored clips are safe; fix that and run again.",
         )
 
     def _block_specs(self) -> list[ArraySpec]:
