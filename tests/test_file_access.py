@@ -18,7 +18,6 @@ WITH_A_NAME = {"write_text": 2, "write_bytes": 2, "read_text": 2, "read_bytes": 
 """Methods of `Path` too, which take fewer arguments."""
 
 ALLOWED = {
-    ("ablate/executors.py", "read_text"): "the kernel's /proc/meminfo",
     ("ablate/spec.py", "read_text"): "a table inside the package",
     ("board.py", "write"): "into memory",
     ("checkpoint.py", "loads"): "of a text that it has made",
