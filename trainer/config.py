@@ -41,7 +41,16 @@ class DataConfig:
         mixture: Clips of an epoch in a training on several caches. ``size``: all training clips are one set,
             from which `sampling` takes its clips. ``equal``: as many clips as all caches have, drawn with
             replacement so that every cache has an equal part; `sampling` then holds within each cache.
-        residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
+        residence: Place of the features: ``device``, ``host``, or ``auto`` for the device if they fit.
+            ``disk``: they stay in the cache, and blocks of it are read ahead of the steps into at most
+            `pool_gb` of host memory, unless all of them fit there. It changes no number.
+        pool_gb: Memory for features with ``residence=disk``, in GB, 0.001 to 100,000. It also holds the
+            blocks that are being read, and the validation clips if they take at most a quarter. The default
+            holds all of DFEW four times over, and is a quarter of the memory of a laptop with 16 GB.
+        shuffle_blocks: Window of the shuffle of the training clips, in blocks of the cache, wherever the
+            features are. 0: full shuffle. Otherwise blocks come in random order, and clips are drawn at
+            random from as many as this number of blocks has (`trainer.block_shuffle`). Features that do not
+            fit into `pool_gb` need it.
         polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
     """
 
@@ -52,7 +61,9 @@ class DataConfig:
     sampling: Literal["natural", "balanced", "square_root"] = "natural"
     mixture: Literal["size", "equal"] = "size"
     mixup: float = 0.0
-    residence: Literal["auto", "device", "host"] = "auto"
+    residence: Literal["auto", "device", "host", "disk"] = "auto"
+    pool_gb: float = 4.0
+    shuffle_blocks: int = 0
     polarity_map: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -69,8 +80,24 @@ class DataConfig:
                 "may have none in common; set data.face_frames=all, or data.mixup=0."
             )
             raise ConfigError(msg)
-        require_one_of("data.residence", self.residence, ("auto", "device", "host"))
+        require_one_of("data.residence", self.residence, ("auto", "device", "host", "disk"))
+        require_range("data.pool_gb", self.pool_gb, 0.001, 100_000)
+        require_range("data.shuffle_blocks", self.shuffle_blocks, 0, 1_000_000)
+        if self.shuffle_blocks and self.draws_clips:
+            name = "mixture" if self.mixture != "size" else "sampling"
+            default = "size" if name == "mixture" else "natural"
+            msg = (
+                f"data.{name} is '{getattr(self, name)}', which draws clips of the whole set with "
+                f"replacement, and data.shuffle_blocks={self.shuffle_blocks} keeps a part of it in memory; "
+                f"set data.{name}={default}, or data.shuffle_blocks=0."
+            )
+            raise ConfigError(msg)
         self.polarities()
+
+    @property
+    def draws_clips(self) -> bool:
+        """Whether the clips of an epoch are drawn with replacement."""
+        return self.sampling != "natural" or self.mixture != "size"
 
     def polarities(self) -> dict[str, Polarity]:
         """Return `polarity_map` as class name -> polarity. Raises ConfigError for a malformed pair."""
@@ -262,6 +289,8 @@ _LATER = (
     ("data", "sampling", "natural"),
     ("data", "mixup", 0.0),
     ("data", "mixture", "size"),
+    ("data", "pool_gb", 4.0),
+    ("data", "shuffle_blocks", 0),
     ("model", "architecture", "ous"),
     ("losses", "class_weights", "none"),
     ("losses", "effective_beta", 0.999),
@@ -290,11 +319,11 @@ def learnt(config: TrainConfig) -> dict[str, Any]:
 
 
 def result_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return every setting that affects the result, as plain values: all but `residence` and `graphed`."""
+    """Return every setting that affects the result: all but `residence`, `pool_gb` and `graphed`."""
     return to_dict(
         replace(
             config,
-            data=replace(config.data, residence="auto"),
+            data=replace(config.data, residence="auto", pool_gb=DataConfig.pool_gb),
             optim=replace(config.optim, graphed=False),
         )
     )
