@@ -20,6 +20,7 @@ from benchmarks.tables.performance import (
     training_step_table,
 )
 from benchmarks.tables.prediction import predict_table
+from benchmarks.tables.residence import residence_table
 from benchmarks.tables.results import (
     baselines_table,
     findings_table,
@@ -60,6 +61,7 @@ TABLES = {
     "verdicts": verdicts_table,
     "transfer": transfer_table,
     "training-step-cpu": training_step_table,
+    "residence-cpu": residence_table,
 }
 
 

@@ -5,6 +5,7 @@ A slot is the memory of one clip. Letters: as in `batches`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from pipeline.errors import ConfigError
 from trainer.block_reading import ClipSource, bytes_needed, stored_block_bytes
@@ -52,9 +53,10 @@ class PoolMemory:
         most = (num_trained - beside) // most_of_block
         if most < 1 or num_held < batch_size:
             slots = max((most_of_block + beside) / (1 - _HELD_SHARE), batch_size / _HELD_SHARE)
+            least = ceil((reading + (slots + 4) * of_clip) / 1e6) / 1e3
             msg = (
-                f"{found}; set data.pool_gb to at least {_gb(reading + int((slots + 4) * of_clip))}, which "
-                "holds the blocks that are being read and a window of one block."
+                f"{found}; set data.pool_gb to at least {least:g}, which holds the blocks that are being "
+                "read and a window of one block."
             )
             raise ConfigError(msg)
         if data.draws_clips:

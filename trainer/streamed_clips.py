@@ -122,7 +122,16 @@ class StreamedClips(Clips):
         self.executor.shutdown(cancel_futures=True)
 
     def subset(self, place_N: torch.Tensor) -> ClipData:
-        """Return the clips at `place_N` (0 to N - 1) as clips in memory, in this order."""
+        """Return the clips at `place_N` (0 to N - 1) as clips in memory, in this order.
+
+        Memory of other clips is freed before, because that of these is not part of `memory`.
+        """
+        slots = self._slots
+        slots.held = slots.data = None
+        slots.arrays = {}
+        return self._loaded(place_N)
+
+    def _loaded(self, place_N: torch.Tensor) -> ClipData:
         arrays, data = self._empty(len(place_N))
         plan = _Plan.of(self.block_N[place_N], [len(place_N)])
         _finish([self._submit(place_N[at], at, arrays, data) for at in plan.blocks])
@@ -145,7 +154,7 @@ class StreamedClips(Clips):
         slots = self._slots
         if slots.held is None or not torch.equal(slots.held[0], places):
             slots.held = None
-            slots.held = (places, self.subset(places))
+            slots.held = (places, self._loaded(places))
         return slots.held[1]
 
     def _batches(self, order_N: torch.Tensor, view_N: torch.Tensor, ends: Sequence[int]) -> Iterator[Batch]:
@@ -188,19 +197,20 @@ class StreamedClips(Clips):
         slots = self._slots
         if slots.data is None or len(slots.data.label_N) < most_clips:
             slots.data = None
-            slots.arrays.clear()
+            slots.arrays = {}
             slots.arrays, slots.data = self._empty(max(self.memory.slots, most_clips))
         return slots.arrays, slots.data
 
     def _empty(self, num: int) -> tuple[dict[str, torch.Tensor], ClipData]:
         """Return memory for clips on the host: their features by name of the cache's array, and as clips."""
-        arrays = empty_arrays(self.sources[0].cache.meta, self.config, num)
-        each = {
-            name: None if value is None else torch.empty((num, *value.shape[1:]), dtype=value.dtype)
-            for name, value in self._of_each_clip().items()
-        }
-        host = torch.device("cpu")
-        return arrays, clip_data(dict(arrays), each, host, self.device, self.residence)
+        with torch.inference_mode(False):  # measuring is in this mode, whose tensors no thread may write
+            arrays = empty_arrays(self.sources[0].cache.meta, self.config, num)
+            each = {
+                name: None if value is None else torch.empty((num, *value.shape[1:]), dtype=value.dtype)
+                for name, value in self._of_each_clip().items()
+            }
+            host = torch.device("cpu")
+            return arrays, clip_data(dict(arrays), each, host, self.device, self.residence)
 
     def _of_each_clip(self) -> dict[str, torch.Tensor | None]:
         return {name: getattr(self, name) for name in OF_EACH_CLIP}

@@ -24,10 +24,11 @@ def one_thread_executor(num_workers: int) -> ThreadPoolExecutor:
 
     The threads of torch elsewhere stay as they are.
     """
-    before = torch.get_num_threads()  # also makes this thread keep its own number from now on
+    before = torch.get_num_threads()  # a thread takes the common number at the first such call, and no later
     started = Barrier(num_workers + 1)
 
     def start() -> None:
+        torch.get_num_threads()
         torch.set_num_threads(1)
         started.wait()
 
