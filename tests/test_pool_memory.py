@@ -47,7 +47,7 @@ def test_features_in_memory_never_take_more_than_the_pool(path, tmp_path, monkey
         reading = READERS * stored_block_bytes(cache.meta, DISK)
         of_clip = bytes_needed(cache.meta, DISK, 1)
     assert TRAIN * of_clip > 2 * DISK.data.pool_gb * 1e9
-    window, batch, ahead, measured = 3 * 8, 8, READERS * 8, 16
+    window, batch, ahead, measured = 3 * 8, 8, READERS * 8, 24
     assert most[0] == max((window + batch + ahead + measured) * of_clip, 64 * of_clip)
     assert most[0] + reading <= DISK.data.pool_gb * 1e9
 
