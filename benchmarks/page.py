@@ -22,6 +22,7 @@ from benchmarks.tables.performance import (
     training_step_table,
 )
 from benchmarks.tables.prediction import predict_table
+from benchmarks.tables.residence import residence_table
 from benchmarks.tables.results import (
     baselines_table,
     findings_table,
@@ -65,6 +66,7 @@ TABLES = {
     "transfer": transfer_table,
     "training-step-cpu": training_step_table,
     "short-runs-cpu": short_runs_table,
+    "residence-cpu": residence_table,
 }
 
 

@@ -24,7 +24,7 @@ from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.executors import workers_that_pay
 from trainer.ablate.run_one import RunWorkerSetup, do_run
 from trainer.ablate.sweep_plan import plan_sweep, read_folds
-from trainer.clip_loading import bytes_needed
+from trainer.block_reading import bytes_needed
 from trainer.evaluation import evaluate
 from trainer.training import train
 

@@ -6,7 +6,8 @@ from pipeline.errors import CacheError, ConfigError
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.clip_loading import bytes_needed, load_clips
+from trainer.block_reading import bytes_needed
+from trainer.clip_loading import load_clips
 from trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig
 
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from tests.two_caches import (
     joined_cache,
     other_cache,
 )
-from trainer import clip_loading, evaluate, train
+from trainer import block_reading, clip_loading, evaluate, train
 from trainer.checkpoint import load_checkpoint, origin_of
 from trainer.class_balance import class_counts, drawing_shares, mixture_shares
 from trainer.config import TrainConfig, learnt
@@ -125,7 +125,7 @@ def test_the_memory_is_chosen_for_the_clips_of_all_caches(tmp_path, caches, monk
     monkeypatch.setattr(clip_loading, "_home", home)
     train(list(caches), tmp_path / "run", QUICK, device="cpu")
     (call,) = home.call_args_list
-    assert call.args[0] == clip_loading.bytes_needed(tiny_meta(), QUICK, TRAIN + TRAIN - 2)
+    assert call.args[0] == block_reading.bytes_needed(tiny_meta(), QUICK, TRAIN + TRAIN - 2)
 
 
 def test_an_equal_mixture_draws_other_clips(tmp_path, caches):

@@ -13,8 +13,9 @@ from pipeline.errors import ConfigError
 from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache
 from trainer import batches
+from trainer.block_reading import ClipSource
 from trainer.class_balance import drawing_shares
-from trainer.clip_loading import ClipSource, load_clips
+from trainer.clip_loading import load_clips
 from trainer.losses import loss_names, training_loss
 from trainer.model import FeatureShape, OusModel
 from trainer.optim import step

@@ -14,8 +14,8 @@ from pipeline.store.reader import FeatureCache
 from tests.tiny_cache import tiny_cache, tiny_static
 from trainer import train
 from trainer.batches import Batch
+from trainer.block_reading import ClipSource
 from trainer.class_balance import class_weights, drawing_shares, log_prior
-from trainer.clip_loading import ClipSource
 from trainer.config import TrainConfig
 from trainer.evaluation import evaluate
 from trainer.presets import smoke

@@ -189,6 +189,7 @@ LATER = {
     "schedule.decay": "cosine",
     "optim.name": "adamw",
     "data.mixup": 0.2,
+    "data.shuffle_blocks": 8,
 }
 
 
@@ -218,6 +219,9 @@ def test_each_later_setting_is_part_of_an_identity_once_it_is_changed(name, valu
             "losses.contrast is 'batch', which has no logit for each class; set losses.contrast=class, or "
             "leave class_weights,",
         ),
+        (["data.residence=cloud"], "data.residence is 'cloud'; allowed: auto, device, host, disk."),
+        (["data.pool_gb=0"], "data.pool_gb is 0.0; allowed: 0.001 to 100000."),
+        (["data.shuffle_blocks=-1"], "data.shuffle_blocks is -1; allowed: 0 to 1000000."),
         (["data.mixup=-1"], "data.mixup is -1.0; allowed: 0 to 10."),
         (["optim.name=sgd"], "optim.name is 'sgd'; allowed: adam, adamw."),
         (["schedule.decay=linear"], "schedule.decay is 'linear'; allowed: plateau, cosine."),
@@ -248,7 +252,7 @@ def test_settings_of_the_long_tail_that_cannot_be_used_are_rejected(changes, mes
 
 def test_speed_alone_makes_no_other_setting():
     config = TrainConfig()
-    fast = override(config, ["optim.graphed=true", "data.residence=host"])
+    fast = override(config, ["optim.graphed=true", "data.residence=disk", "data.pool_gb=1"])
     assert fast != config
     assert learnt(fast) == learnt(config)
     for change in ("optim.lr=1e-3", "data.views=first", "model.precision=bf16", "losses.alpha=2"):

@@ -9,8 +9,11 @@ In the order of the data:
 ``leaks``            measured and seen clips     -> clips that share footage: rejected or marked
 ``training_clips``   a run's clips               -> stored with the run, compared with measured clips
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
+``block_reading``    a block of a cache          -> features of its clips
 ``clip_loading``     rows of caches              -> their features in memory
-``batches``          features in memory          -> batches of them
+``streamed_clips``   rows of caches              -> batches of features that stay there (``pool_memory``)
+``block_shuffle``    clips by block              -> a random order that uses few blocks at a time
+``batches``          features of clips           -> batches of them
 ``added_clips``      further caches              -> clips that they add (``added_cache``: their record)
 ``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
@@ -72,7 +75,7 @@ In the order of the data:
 ``predict_list_command`` the command predict for a list of clips
 
 ``config`` has every setting, including the readings of the paper (``training_config``: those of losses,
-optimizer and schedule). ``presets`` are sets of settings,
+optimizer and schedule; ``data_config``: those of clips). ``presets`` are sets of settings,
 ``config_file`` is a config as TOML, and ``config_choice`` finds the settings that a user names.
 
 Letters of shapes: A positions ahead of a class name; B clips of a batch; C classes; D width of the image

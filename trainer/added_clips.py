@@ -17,10 +17,11 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints, Polarity
 from trainer.added_cache import AddedCache
+from trainer.block_reading import ClipSource
 from trainer.caches import is_same_place, location_from, open_cache, stored_location
 from trainer.class_map import NO_CLASS, ClassMap
-from trainer.clip_loading import ClipSource
-from trainer.config import DataConfig, TrainConfig
+from trainer.config import TrainConfig
+from trainer.data_config import DataConfig
 from trainer.folds import fold_number, fold_rows, polarity_labels, usable_sha256
 
 _SIZES = ("encoder_sha256", "num_views", "num_frames", "embed_width", "encoder_width", "num_tokens")

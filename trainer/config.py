@@ -10,79 +10,8 @@ from typing import Any, Literal, get_args
 from pipeline.choices import Precision
 from pipeline.config import require_one_of, require_range, to_dict
 from pipeline.errors import ConfigError
-from pipeline.types import Polarity
+from trainer.data_config import DataConfig
 from trainer.training_config import LossConfig, OptimConfig, ScheduleConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Clips that train, clips that choose the checkpoint, and the memory that holds their features.
-
-    Attributes:
-        validation: Clips that choose the checkpoint. ``given``: those that the dataset marks as validation.
-            ``holdout``: `holdout_share` of the training clips, stratified by class, drawn with the seed.
-            ``auto``: ``given`` if any are marked, else ``holdout``. ``test``: the test split, as in the
-            literature. ``train``: the training clips. Every output names a selection by ``test`` or
-            ``train``.
-        holdout_share: Fraction of the training clips to hold out.
-        views: View of a training clip: ``random`` in each epoch, or always the ``first``. Views beyond the
-            second sample frames at other times, so that ``random`` is a temporal jitter if the cache has
-            three views or more.
-        mixup: alpha of the Beta distribution by which the features and targets of two clips of a batch are
-            mixed (Zhang et al. 2018, there 0.1 to 0.4), up to 10. 0 for none. Frames that only one of the
-            clips has are left out.
-        face_frames: Frames of the face stream. ``all``: every valid frame, whatever the cache's crop holds.
-            ``in_view``: only those on which the subject is in view, of a cache that was extracted with
-            track.method=motion. A clip without any such frame keeps all valid frames. The scene stream always
-            has all valid frames.
-        sampling: Clips of an epoch. ``natural``: each training clip once. ``balanced``: as many clips, drawn
-            with replacement so that all classes are equally frequent. ``square_root``: drawn so that the
-            frequency of a class is proportional to the square root of its number of clips.
-        mixture: Clips of an epoch in a training on several caches. ``size``: all training clips are one set,
-            from which `sampling` takes its clips. ``equal``: as many clips as all caches have, drawn with
-            replacement so that every cache has an equal part; `sampling` then holds within each cache.
-        residence: Memory for the features: ``device``, ``host``, or ``auto`` for the device if they fit.
-        polarity_map: ``class:polarity`` pairs for classes whose polarity the cache does not have.
-    """
-
-    validation: Literal["auto", "holdout", "given", "test", "train"] = "auto"
-    holdout_share: float = 0.1
-    views: Literal["random", "first"] = "random"
-    face_frames: Literal["all", "in_view"] = "all"
-    sampling: Literal["natural", "balanced", "square_root"] = "natural"
-    mixture: Literal["size", "equal"] = "size"
-    mixup: float = 0.0
-    residence: Literal["auto", "device", "host"] = "auto"
-    polarity_map: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        require_one_of("data.validation", self.validation, ("auto", "holdout", "given", "test", "train"))
-        require_range("data.holdout_share", self.holdout_share, 0.01, 0.5)
-        require_one_of("data.views", self.views, ("random", "first"))
-        require_one_of("data.face_frames", self.face_frames, ("all", "in_view"))
-        require_one_of("data.sampling", self.sampling, ("natural", "balanced", "square_root"))
-        require_one_of("data.mixture", self.mixture, ("size", "equal"))
-        require_range("data.mixup", self.mixup, 0, 10)
-        if self.mixup and self.face_frames == "in_view":
-            msg = (
-                "data.mixup mixes frames that both clips have, and with data.face_frames=in_view two clips "
-                "may have none in common; set data.face_frames=all, or data.mixup=0."
-            )
-            raise ConfigError(msg)
-        require_one_of("data.residence", self.residence, ("auto", "device", "host"))
-        self.polarities()
-
-    def polarities(self) -> dict[str, Polarity]:
-        """Return `polarity_map` as class name -> polarity. Raises ConfigError for a malformed pair."""
-        known = {member.name.lower(): member for member in Polarity if member != Polarity.UNKNOWN}
-        read: dict[str, Polarity] = {}
-        for pair in self.polarity_map:
-            name, colon, polarity = pair.rpartition(":")
-            if not colon or polarity not in known:
-                msg = f"data.polarity_map has {pair!r}; write class:polarity with one of {', '.join(known)}."
-                raise ConfigError(msg)
-            read[name] = known[polarity]
-        return read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +191,8 @@ _LATER = (
     ("data", "sampling", "natural"),
     ("data", "mixup", 0.0),
     ("data", "mixture", "size"),
+    ("data", "pool_gb", 4.0),
+    ("data", "shuffle_blocks", 0),
     ("model", "architecture", "ous"),
     ("losses", "class_weights", "none"),
     ("losses", "effective_beta", 0.999),
@@ -290,11 +221,11 @@ def learnt(config: TrainConfig) -> dict[str, Any]:
 
 
 def result_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return every setting that affects the result, as plain values: all but `residence` and `graphed`."""
+    """Return every setting that affects the result: all but `residence`, `pool_gb` and `graphed`."""
     return to_dict(
         replace(
             config,
-            data=replace(config.data, residence="auto"),
+            data=replace(config.data, residence="auto", pool_gb=DataConfig.pool_gb),
             optim=replace(config.optim, graphed=False),
         )
     )

@@ -16,7 +16,7 @@ from pipeline.config import to_dict
 from pipeline.errors import OusError
 from pipeline.own_dir import OwnDir
 from pipeline.strict_json import to_json
-from trainer.batches import ClipData
+from trainer.batches import Clips
 from trainer.board import EVENTS, Board, BoardSettings
 from trainer.calibration import fit_temperature
 from trainer.checkpoint import save_weights
@@ -56,7 +56,7 @@ class TrainingRun:
     """
 
     config: TrainConfig
-    data: ClipData
+    data: Clips
     train_places: torch.Tensor
     validation_places: torch.Tensor
     state: TrainState
@@ -212,6 +212,7 @@ def _train_epoch(
         run.generator,
         two_classes=config.losses.contrast == "batch",
         share_N=run.share_N,
+        shuffle_blocks=config.data.shuffle_blocks,
     )
     if config.data.mixup:
         num_classes = len(run.state.tower.eot_C)

@@ -16,7 +16,7 @@ from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import BY_NAME
 from pipeline.types import Ints, Polarity, Split, Status
-from trainer.config import DataConfig
+from trainer.data_config import DataConfig
 from trainer.holdout import CLIPS, GROUPS, hold_out, hold_out_groups
 
 _RULES = ("holdout", "given", "test", "train")

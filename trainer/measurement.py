@@ -17,7 +17,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Floats, Ints
-from trainer.batches import ClipData
+from trainer.batches import ClipData, Clips
 from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
@@ -68,7 +68,7 @@ class Scores:
 
 @torch.inference_mode()
 def score(
-    model: VideoModel, text_CF: torch.Tensor, data: ClipData, places: torch.Tensor, batch_size: int
+    model: VideoModel, text_CF: torch.Tensor, data: Clips, places: torch.Tensor, batch_size: int
 ) -> Scores:
     """Predict clips in their first view. Puts the model into evaluation mode.
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.errors import CheckpointError, ConfigError, MissingFileError, printable
 from pipeline.own_dir import OwnDir
-from trainer.batches import ClipData
+from trainer.batches import Clips
 from trainer.checkpoint import origin_of, reissued_weights
 from trainer.epochs import TrainingRun
 from trainer.run_directory import (
@@ -134,14 +134,15 @@ def _stored_state(folder: OwnDir) -> StoredState:
         raise ConfigError(msg) from error
 
 
-def features_sha256(data: ClipData) -> str:
+def features_sha256(data: Clips) -> str:
     """Return a hash of the features of up to 64 clips, evenly spaced."""
     num = len(data.label_N)
     place_N = torch.linspace(0, num - 1, min(num, _HASHED_CLIPS)).long()
+    some = data.subset(place_N)
     found = hashlib.sha256()
     for values in (
-        data.face_NVTF, data.scene_NVTF, data.early_NV43D, data.label_N, data.polarity_N, data.target_NC,
+        some.face_NVTF, some.scene_NVTF, some.early_NV43D, some.label_N, some.polarity_N, some.target_NC,
     ):  # fmt: skip
         if values is not None:
-            found.update(values[place_N.to(values.device)].cpu().contiguous().numpy().tobytes())
+            found.update(values.cpu().contiguous().numpy().tobytes())
     return found.hexdigest()

@@ -20,7 +20,7 @@ from pipeline.errors import CacheError, CheckpointError, ConfigError, FileError,
 from pipeline.own_dir import Folder, OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.types import EARLY_STATISTICS, NUM_EARLY_BLOCKS, Ints
-from trainer.batches import Batch, ClipData
+from trainer.batches import Batch, Clips
 from trainer.caches import chosen_cache, open_cache
 from trainer.clip_loading import load_clips
 from trainer.config import TrainConfig
@@ -120,14 +120,15 @@ def balanced(label_N: Ints, seed: int) -> Ints:
     return np.array(turns[:MOST_SCENES], dtype=np.int64)
 
 
-def sample_scenes(data: ClipData, places: torch.Tensor) -> SceneSample:
+def sample_scenes(data: Clips, places: torch.Tensor) -> SceneSample:
     """Return the scenes of clips, in the first view.
 
     Args:
         data: Features of a model that sees the scene.
         places: The clips, 0 to N - 1.
     """
-    batch = data.gather(places, torch.zeros_like(places))
+    first_N = torch.zeros(len(places), dtype=torch.int64)
+    batch = data.subset(places).gather(torch.arange(len(places)), first_N)
 
     def half(value: torch.Tensor | None) -> torch.Tensor | None:
         return None if value is None else value.half().cpu()
@@ -139,7 +140,7 @@ def sample_scenes(data: ClipData, places: torch.Tensor) -> SceneSample:
     )
 
 
-def save_scenes(run_dir: Folder, data: ClipData, train_places: torch.Tensor, info: RunInfo) -> None:
+def save_scenes(run_dir: Folder, data: Clips, train_places: torch.Tensor, info: RunInfo) -> None:
     """Write scenes.safetensors of a run whose model sees the scene, and replace the file at once.
 
     Args:

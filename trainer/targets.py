@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from pipeline.errors import CacheError, ConfigError, counted, some
 from pipeline.types import Ints
-from trainer.batches import Batch, ClipData
+from trainer.batches import Batch, Clips
+from trainer.block_reading import ClipSource
 from trainer.class_balance import Doubles, class_counts, class_weights, log_prior
 from trainer.class_map import NO_CLASS
-from trainer.clip_loading import ClipSource
 from trainer.config import TrainConfig
 
 _SUM_TOLERANCE = 1e-3
@@ -111,7 +111,7 @@ def training_targets(
     return target_NC, f"{num_voted:,} of {clips} have votes; the others keep their label"
 
 
-def with_targets(data: ClipData, places: torch.Tensor, target_NC: Doubles) -> ClipData:
+def with_targets(data: Clips, places: torch.Tensor, target_NC: Doubles) -> Clips:
     """Return features with the targets of the training clips; the other clips have their label.
 
     Args:

@@ -16,10 +16,11 @@ from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
 from trainer.added_clips import AddedClips, AddedRequest, open_added, require_mixture
+from trainer.batches import ClipData
+from trainer.block_reading import ClipSource
 from trainer.caches import location_from, open_cache
 from trainer.class_balance import mixture_shares
 from trainer.clip_lengths import length_quartiles
-from trainer.clip_loading import ClipSource, load_sources
 from trainer.config import TrainConfig
 from trainer.epochs import TrainedEpochs, TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
@@ -39,6 +40,7 @@ from trainer.run_directory import (
 from trainer.run_info import RunInfo
 from trainer.scene_sample import save_scenes, uses_scene
 from trainer.steps import TrainState, steps_of
+from trainer.streamed_clips import open_clips
 from trainer.targets import ClassLoss, training_targets, with_targets
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
 from trainer.training_clips import added_forms, fold_leak, training_clips_json
@@ -79,40 +81,42 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
     folder, config, seed, place = task.folder, task.config, task.seed, task.device
     cuda = [place] if place.type == "cuda" else []
     watch = Stopwatch(place) if task.has_profile else Stopwatch.off()
-    with torch.random.fork_rng(devices=cuda), ExitStack() as locked:
+    with torch.random.fork_rng(devices=cuda), ExitStack() as locked, ExitStack() as opened:
         torch.manual_seed(seed)
         no_state = ""
         if is_resumed:
             locked.enter_context(folder.lock(LOCK_FILE))
-        with open_cache(cache) as features, ExitStack() as opened:
-            if task.usable_sha256 is not None:
-                require_usable(features, task.usable_sha256)
-            added = open_added(features, task.fold, task.added, config, opened)
-            rows = fold_rows(features, task.fold, config.data, seed)
-            run = _prepare(features, rows, added, task, watch)
-            seen = _SeenClips.of(features, rows, added)
-            info = RunInfo.of_cache(features, rows, config, seed, place)
+        features = opened.enter_context(open_cache(cache))
+        if task.usable_sha256 is not None:
+            require_usable(features, task.usable_sha256)
+        added = open_added(features, task.fold, task.added, config, opened)
+        rows = fold_rows(features, task.fold, config.data, seed)
+        run = _prepare(features, rows, added, task, watch, opened)
+        seen = _SeenClips.of(features, rows, added)
+        info = RunInfo.of_cache(features, rows, config, seed, place)
+        info = replace(
+            info,
+            validation_leak=len(seen.leaks[0].clip_ids),
+            cache_from_run=location_from(folder.path, features.place),
+        )
+        if added:
+            clips = [(features, rows.train), *((one.source.cache, one.source.row_N) for one in added)]
             info = replace(
                 info,
-                validation_leak=len(seen.leaks[0].clip_ids),
-                cache_from_run=location_from(folder.path, features.place),
+                added_caches=tuple(one.record(folder.path) for one in added),
+                clip_seconds=length_quartiles(clips),
             )
-            if added:
-                clips = [(features, rows.train), *((one.source.cache, one.source.row_N) for one in added)]
-                info = replace(
-                    info,
-                    added_caches=tuple(one.record(folder.path) for one in added),
-                    clip_seconds=length_quartiles(clips),
-                )
-            if not is_resumed:
-                create_run_dir(folder, config, info, {TRAINING_CLIPS_FILE: seen.json})
-                try:
-                    if task.is_resumable:
-                        locked.enter_context(folder.lock(LOCK_FILE))
-                except FileError as error:  # a file system without locks
-                    task, no_state = replace(task, is_resumable=False), NOT_STORED.format(error)
-            caches = [features, *(one.source.cache for one in added)]
-            unrecorded = [note for cache in caches if (note := remember(cache.place))]
+        if not is_resumed:
+            create_run_dir(folder, config, info, {TRAINING_CLIPS_FILE: seen.json})
+            try:
+                if task.is_resumable:
+                    locked.enter_context(folder.lock(LOCK_FILE))
+            except FileError as error:  # a file system without locks
+                task, no_state = replace(task, is_resumable=False), NOT_STORED.format(error)
+        caches = [features, *(one.source.cache for one in added)]
+        unrecorded = [note for cache in caches if (note := remember(cache.place))]
+        if isinstance(run.data, ClipData):
+            opened.close()
         keeper, restored, notes = None, None, [no_state]
         if task.is_resumable:
             hashed = features_sha256(run.data)
@@ -240,12 +244,17 @@ class _SeenClips:
 
 
 def _prepare(
-    cache: FeatureCache, rows: FoldRows, added: Sequence[AddedClips], task: TrainTask, watch: Stopwatch
+    cache: FeatureCache,
+    rows: FoldRows,
+    added: Sequence[AddedClips],
+    task: TrainTask,
+    watch: Stopwatch,
+    opened: ExitStack,
 ) -> TrainingRun:
-    """Return the parts of a run.
+    """Return the parts of a run, whose clips `opened` closes.
 
-    The clips in memory are the training and the validation clips of the first cache, then those that the
-    further caches add. The training clips are the same without the validation clips, in this order.
+    The clips are the training and the validation clips of the first cache, then those that the further
+    caches add. The training clips are the same without the validation clips, in this order.
     """
     config, device, num_classes = task.config, task.device, len(cache.meta.class_names)
     require_mixture(config, 1 + len(added))
@@ -263,7 +272,8 @@ def _prepare(
     watch.once("loading the text tower")
     prompts = ClassPrompts(config.prompts, num_classes, tower.width).to(device)
     watch.begin()
-    data = load_sources([own, *sources[1:]], config, device)
+    data = open_clips([own, *sources[1:]], config, device)
+    opened.callback(data.close)
     watch.once("reading the cache")
     num_own, num_all = len(own.row_N), len(data.label_N)
     train_places = torch.cat([torch.arange(len(train_rows)), torch.arange(num_own, num_all)])
@@ -275,7 +285,6 @@ def _prepare(
     share_N = mixture_shares(label_SN, config.data.sampling, config.data.mixture)
     class_loss = ClassLoss.of(config, share_N, target_NC, device)
     state = TrainState.of(config, model, prompts, tower, class_loss)
-    is_drawn = config.data.sampling != "natural" or config.data.mixture != "size"
     return TrainingRun(
         config=config,
         data=data,
@@ -285,6 +294,6 @@ def _prepare(
         take_step=steps_of(state, device),
         generator=torch.Generator().manual_seed(task.seed),
         watch=watch,
-        share_N=torch.from_numpy(share_N) if is_drawn else None,
+        share_N=torch.from_numpy(share_N) if config.data.draws_clips else None,
         notes=(note,) if note else (),
     )

@@ -21,8 +21,8 @@ from trainer.ablate.spec import Spec
 from trainer.ablate.sweep_request import MOST_SEEDS, SweepRequest
 from trainer.added_clips import require_mixture
 from trainer.baselines.settings import Baseline
+from trainer.block_reading import bytes_needed, require_arrays
 from trainer.caches import open_cache
-from trainer.clip_loading import bytes_needed, require_arrays
 from trainer.config import TrainConfig, learnt
 from trainer.folds import fold_number, fold_rows, polarity_labels, require_polarities, usable_sha256
 from trainer.losses import require_negatives
