@@ -6,5 +6,6 @@
 ``prediction``   `predict`
 ``tracks``       tracks and cuts
 ``results``      findings, baselines, long tail, votes, combined cues
+``scaling``      extraction by many workers, simulated
 ``statistics``   coverage and false verdicts
 """
