@@ -33,18 +33,26 @@ from pipeline.types import ClipDone, DatasetIndex, FaceTrack, Features, FrameMet
 from pipeline.verify import verify_stored
 
 BLOCK_CLIPS, NUM_FRAMES = 64, 16
-_BUCKET, _NEVER = "bucket", 1e6
+BUCKET, _NEVER = "bucket", 1e6
 _READS = ("GET", "HEAD")
 _BEATS, _BEAT_SECONDS = 3, 1.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request. part: upload of which it is a part; empty without one."""
+    """A request.
+
+    Attributes:
+        method: Its method.
+        num_bytes: Bytes that were sent with it.
+        part: Upload of which it is a part; empty without one.
+        answer_bytes: Bytes of the answer.
+    """
 
     method: str
     num_bytes: int
     part: str
+    answer_bytes: int
 
 
 @dataclass
@@ -67,12 +75,17 @@ class Log:
             "writes": len(found) - reads,
             "rounds": len(found) - sum(parts.values()) + len(parts),
             "bytes": sum(one.num_bytes for one in found),
+            "answer_bytes": sum(one.answer_bytes for one in found),
         }
 
 
 @contextmanager
 def counting_server() -> Iterator[Log]:
-    """Start a local S3 server with an empty bucket, set the environment for it, and count its requests."""
+    """Start a local S3 server with an empty BUCKET, set the environment for it, and count its requests.
+
+    Yields:
+        The requests. A request is there when its answer begins.
+    """
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -86,8 +99,15 @@ def counting_server() -> Iterator[Log]:
         query = environ.get("QUERY_STRING", "")
         part = query.partition("uploadId=")[2] if "partNumber=" in query else ""
         size = int(environ.get("CONTENT_LENGTH") or 0)
-        log.requests.append(Request(environ["REQUEST_METHOD"], size, part))
-        return application(environ, start_response)
+
+        def answered(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            method = environ["REQUEST_METHOD"]
+            lengths = (int(value) for name, value in headers if name.lower() == "content-length")
+            answer = 0 if method == "HEAD" else sum(lengths)
+            log.requests.append(Request(method, size, part, answer))
+            return start_response(status, headers, *more)
+
+        return application(environ, answered)
 
     class QuietHandler(MotoRequestHandler):
         def log_request(self, *_: object) -> None:
@@ -101,7 +121,7 @@ def counting_server() -> Iterator[Log]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
-        put = urllib.request.Request(f"{endpoint}/{_BUCKET}", method="PUT")
+        put = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")
         urllib.request.urlopen(put).close()
         yield log
     finally:
@@ -240,7 +260,7 @@ def counted_requests(num_blocks: int = 4) -> dict[str, Any]:
     with counting_server() as log, TemporaryDirectory(prefix="ous-requests-") as folder:
         for number in (num_blocks, 2 * num_blocks):
             index = _dataset(Path(folder) / str(number), number)
-            url = f"s3://{_BUCKET}/{number}/feats.zarr"
+            url = f"s3://{BUCKET}/{number}/feats.zarr"
             half = number // 2 * BLOCK_CLIPS
             phases = _of_a_run(index, url, log, half)
             resumed = _of_a_run(index, url, log, None)
@@ -250,7 +270,7 @@ def counted_requests(num_blocks: int = 4) -> dict[str, Any]:
                 verify_stored(cache)
             phases["verify"] = log.since(start)
             found[number] = phases
-        beats = _of_heartbeats(f"s3://{_BUCKET}/beats/feats.zarr", log)
+        beats = _of_heartbeats(f"s3://{BUCKET}/beats/feats.zarr", log)
     small, large = found[num_blocks], found[2 * num_blocks]
     result: dict[str, Any] = {"heartbeat": {"fixed": beats}}
     for phase, counts in small.items():

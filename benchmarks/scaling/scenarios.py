@@ -152,12 +152,28 @@ def _four_commands(scenario: Scenario, constants: Constants) -> Scenario:
     return replace(scenario, shards=4)
 
 
+def _four_caches(scenario: Scenario, constants: Constants) -> Scenario:
+    """Fill four caches of a quarter of the clips each: each command plans and reports its own clips alone."""
+    store, start = scenario.store, constants["start_seconds"] + constants["load_seconds"]
+    rates = {
+        "reads_per_second": 4 * store.reads_per_second,
+        "writes_per_second": 4 * store.writes_per_second,
+    }
+    return replace(
+        scenario,
+        store=replace(store, **rates),
+        plan_seconds=start + (scenario.plan_seconds - start) / 4,
+        end_seconds=scenario.end_seconds / 4,
+    )
+
+
 REMEDIES: dict[str, Change] = {
     "the lock is checked once a second": _lock_once_a_second,
     "the arrays of a block are written together": _arrays_together,
     "ZARR_ASYNC__CONCURRENCY=100": _more_reads,
     "blocks of 256 clips": larger_blocks,
     "4 commands, --blocks i/4": _four_commands,
+    "4 caches under prefixes of their own instead": _four_caches,
 }
 
 
@@ -207,7 +223,7 @@ def by_remedy(constants: Constants) -> Iterator[dict[str, Any]]:
 
 def by_straggler(constants: Constants) -> Iterator[dict[str, Any]]:
     """Yield runs on 100 workers with blocks of unequal lengths, a slow worker, and fixed shards."""
-    scenario = base(constants, "none", MILLION, 100)
+    scenario = base(constants, "none", MILLION, 100, load_seconds=0.0)
     shared = {"one queue": scenario, "100 shards": replace(scenario, shards=100)}
     changes: dict[str, dict[str, Any]] = {
         "equal blocks": {},

@@ -8,4 +8,5 @@
 ``results``      findings, baselines, long tail, votes, combined cues
 ``scaling``      extraction by many workers, simulated
 ``statistics``   coverage and false verdicts
+``stores``       this cache and other stores
 """
