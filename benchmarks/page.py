@@ -33,11 +33,22 @@ from benchmarks.tables.results import (
     votes_table,
 )
 from benchmarks.tables.scale import scale_table
+from benchmarks.tables.scaling import SCALING_TABLES
 from benchmarks.tables.statistics import statistics_table
+from benchmarks.tables.stores import stores_table
 from benchmarks.tables.tracks import cost_table, cuts_table, tracking_table
 
 ROOT = Path(__file__).parents[1]
-_NAMES = ("performance", "findings", "tracks", "baselines", "long-tail", "comparisons", "combined-cues")
+_NAMES = (
+    "performance",
+    "findings",
+    "tracks",
+    "baselines",
+    "long-tail",
+    "comparisons",
+    "combined-cues",
+    "scaling",
+)
 PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in _NAMES)
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -67,7 +78,12 @@ TABLES = {
     "training-step-cpu": training_step_table,
     "short-runs-cpu": short_runs_table,
     "residence-cpu": residence_table,
+    "stores-cpu": stores_table,
+    **SCALING_TABLES,
 }
+
+_FILES = dict.fromkeys(SCALING_TABLES, "scaling")
+"""Names of the files of tables that are not named like their files."""
 
 
 _OF_A_MACHINE = ("bench-cpu", "bench-gpu", "gpu", "steps-gpu")
@@ -76,7 +92,7 @@ _OF_A_MACHINE = ("bench-cpu", "bench-gpu", "gpu", "steps-gpu")
 
 def recordings(name: str) -> list[Path]:
     """Return the files of a table: NAME.json, then those of single machines in the order of their names."""
-    one = RESULTS / f"{name}.json"
+    one = RESULTS / f"{_FILES.get(name, name)}.json"
     more = sorted(RESULTS.glob(f"{name}-*.json")) if name in _OF_A_MACHINE else []
     return [*([one] if one.is_file() else []), *more]
 

@@ -21,6 +21,7 @@ from pipeline.bench.clips import link_or_copy, prepared_clips
 from pipeline.bench.cluster import dask, dask_goal
 from pipeline.bench.encoding import flops_per_picture
 from pipeline.bench.end_to_end import pipeline_goals
+from pipeline.bench.load import synthetic_cache
 from pipeline.bench.result import ROOT, Goal, Measured
 from pipeline.bench.separate_process import run_module
 from pipeline.bench.steps import pixels_apart, same_frames, seek
@@ -31,6 +32,7 @@ from pipeline.errors import ConfigError, OusError
 from pipeline.faces import DetectorConfig
 from pipeline.frames import FrameConfig, decode_clip
 from pipeline.process import ExtractConfig
+from pipeline.store.reader import FeatureCache
 from tests.tiny_clip import PYTHONPATH, modest_model, tiny_model
 from tests.tiny_videos import write_video
 
@@ -378,6 +380,19 @@ def test_every_part_runs_small(small_video: Path, monkeypatch: pytest.MonkeyPatc
     of_other = pipeline["retinaface-resnet50, untrained"][encoder_alone]
     assert of_other == pytest.approx(pipeline["haar"][encoder_alone])
     assert result.parts["load"].numbers["clips"] == 70
+    assert [goal.what for goal in result.parts["load"].goals] == [
+        "trainer's load / reading the same bytes, cold page cache",
+        "trainer's load / reading the same bytes, warm page cache",
+    ]
+
+
+def test_every_block_of_the_synthetic_cache_has_features_of_its_own(tmp_path: Path) -> None:
+    synthetic_cache(tmp_path / "feats.zarr", 70)
+    with FeatureCache.open(tmp_path / "feats.zarr") as cache:
+        first, second = (cache.read("face/embedding", start, start + 6) for start in (0, 64))
+    assert (first != second).mean() > 0.99
+    assert np.isfinite(first).all()
+    assert first.astype(np.float32).std() == pytest.approx(1, abs=0.05)
 
 
 def test_the_encoder_alone_needs_no_weights_of_a_detector(

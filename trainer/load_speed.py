@@ -2,13 +2,15 @@
 
     python -m trainer.load_speed CACHE [--repeats N]
 
-Prints one JSON document. Files that fit are in the memory of the operating system, so that the disk is not
-measured. The repeats alternate, and the best of each counts. The part `load` of `cli.py bench` runs this
-module on a synthetic cache.
+Prints one JSON document. Each repeat has a cold and a warm turn. Before each cold measurement, the kernel is
+asked to drop the pages of the files, so that the disk is measured too. In the warm turn, files that fit are
+in the memory of the operating system. The best of each measurement counts. The part `load` of `cli.py bench`
+runs this module on a synthetic cache.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,15 +25,27 @@ from trainer.config import TrainConfig
 _LOADED = ("face/embedding", "scene/embedding", "scene/early")
 
 
-def raw_seconds(path: Path, *, kept: bool) -> tuple[float, int]:
-    """Return the seconds for reading all files of the loaded arrays one by one, and their size in bytes.
+def files_of(path: Path) -> list[Path]:
+    """Return all files of the loaded arrays."""
+    return [file for name in _LOADED for file in sorted((path / name / "c").rglob("*")) if file.is_file()]
+
+
+def drop_pages(files: list[Path]) -> None:
+    """Write all changed pages to the disk, and ask the kernel to drop those of some files from its memory."""
+    os.sync()
+    for file in files:
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def raw_seconds(files: list[Path], *, kept: bool) -> tuple[float, int]:
+    """Return the seconds for reading files one by one, and their size in bytes.
 
     Args:
-        path: Directory of the cache.
-        kept: Keep all files in memory, as the trainer does. Otherwise, read every file into the same memory,
-            which is the fastest way.
+        files: The files.
+        kept: Keep all files in new memory. Otherwise, read every file into the same memory, which is the
+            fastest way.
     """
-    files = [file for name in _LOADED for file in sorted((path / name / "c").rglob("*")) if file.is_file()]
     sizes = [file.stat().st_size for file in files]
     began = time.perf_counter()
     memory = np.empty(sum(sizes) if kept else max(sizes), dtype=np.uint8)
@@ -58,20 +72,24 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    kept, reused, loaded = [], [], []
-    for _ in range(args.repeats):
-        loaded.append(load_seconds(args.cache))
-        kept.append(raw_seconds(args.cache, kept=True))
-        reused.append(raw_seconds(args.cache, kept=False))
-    (raw, num_bytes), (again, _), (load, num_clips) = min(kept), min(reused), min(loaded)
-    result = {
-        "clips": num_clips,
-        "bytes": num_bytes,
-        "raw_mb_per_second": num_bytes / 1e6 / raw,
-        "raw_into_reused_memory_mb_per_second": num_bytes / 1e6 / again,
-        "load_mb_per_second": num_bytes / 1e6 / load,
-        "load_seconds": load,
+    files = files_of(args.cache)
+    found: dict[str, list[tuple[float, int]]] = {}
+    measurements = {
+        "load": lambda: load_seconds(args.cache),
+        "raw": lambda: raw_seconds(files, kept=False),
+        "raw_kept": lambda: raw_seconds(files, kept=True),
     }
+    for _ in range(args.repeats):
+        for state in ("cold", "warm"):
+            for name, measure in measurements.items():
+                if state == "cold":
+                    drop_pages(files)
+                found.setdefault(f"{state}_{name}", []).append(measure())
+    best = {name: min(values) for name, values in found.items()}
+    num_bytes = best["warm_raw"][1]
+    result: dict[str, float] = {"clips": best["warm_load"][1], "bytes": num_bytes}
+    result |= {f"{name}_mb_per_second": num_bytes / 1e6 / seconds for name, (seconds, _) in best.items()}
+    result["warm_load_seconds"] = best["warm_load"][0]
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -7,5 +7,7 @@
 ``tracks``       tracks and cuts
 ``results``      findings, baselines, long tail, votes, combined cues
 ``scale``        a million clips
+``scaling``      extraction by many workers, simulated
 ``statistics``   coverage and false verdicts
+``stores``       this cache and other stores
 """

@@ -24,19 +24,30 @@ _WRITTEN = ("face/embedding", "scene/embedding", "scene/early")
 
 
 def load(num_clips: int, repeats: int) -> Measured:
-    """Measure the trainer's load of a synthetic cache of `num_clips` clips; the best of `repeats` counts."""
+    """Measure the trainer's load of a synthetic cache of `num_clips` clips; the best of `repeats` counts.
+
+    The bytes are also read without the trainer, into memory that is used again. With a cold page cache, the
+    disk has to be read; with a warm one, a cache that fits is in memory.
+    """
     with ScratchDirectory("bench") as folder:
         synthetic_cache(folder / "feats.zarr", num_clips)
         numbers = run_module("trainer.load_speed", folder / "feats.zarr", "--repeats", repeats)
-    ratio = numbers["load_mb_per_second"] / numbers["raw_mb_per_second"]
-    goal = Goal(what="trainer's load / reading the same bytes raw", value=ratio, at_least=0.5, aim=0.8)
-    return Measured(numbers=numbers, goals=(goal,))
+    goals = tuple(
+        Goal(
+            what=f"trainer's load / reading the same bytes, {state} page cache",
+            value=numbers[f"{state}_load_mb_per_second"] / numbers[f"{state}_raw_mb_per_second"],
+            at_least=0.5,
+            aim=0.8,
+        )
+        for state in ("cold", "warm")
+    )
+    return Measured(numbers=numbers, goals=goals)
 
 
 def synthetic_cache(path: Path, num_clips: int, clip: LoadedClip | None = None) -> None:
     """Write a cache of random features, in which all clips are done and every fifth is a test clip.
 
-    Every block contains the same features, of 16 frames per clip.
+    Every block has features of its own, of 16 frames per clip.
 
     Args:
         path: Directory of the cache, which must not exist.
@@ -70,10 +81,9 @@ def synthetic_cache(path: Path, num_clips: int, clip: LoadedClip | None = None) 
     generator = np.random.default_rng(0)
     for start in range(0, num_clips, _BLOCK_CLIPS):
         rows = writer.empty_rows(start)
-        if start == 0:
-            features = {name: generator.normal(size=rows[name].shape).astype(np.float16) for name in _WRITTEN}
         for name in _WRITTEN:
-            rows[name] = features[name][: len(rows[name])]
+            features = generator.standard_normal(rows[name].shape, dtype=np.float32)
+            rows[name] = features.astype(np.float16)
         rows["frame_valid"][:] = True
         rows["status"][:] = Status.DONE
         writer.write_block(start, rows)
