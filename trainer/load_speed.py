@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def main() -> None:
     args = parser.parse_args()
     files = files_of(args.cache)
     found: dict[str, list[tuple[float, int]]] = {}
-    measurements = {
+    measurements: dict[str, Callable[[], tuple[float, int]]] = {
         "load": lambda: load_seconds(args.cache),
         "raw": lambda: raw_seconds(files, kept=False),
         "raw_kept": lambda: raw_seconds(files, kept=True),
