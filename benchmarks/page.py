@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.tables.cells import about
 from benchmarks.tables.gpu import gpu_table, steps_table
+from benchmarks.tables.peers import peers_table
 from benchmarks.tables.performance import (
     box_table,
     epoch_table,
@@ -65,6 +66,7 @@ TABLES = {
     "transfer": transfer_table,
     "training-step-cpu": training_step_table,
     "short-runs-cpu": short_runs_table,
+    "peers-cpu": peers_table,
 }
 
 
