@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.tables.cells import about
 from benchmarks.tables.gpu import gpu_table, steps_table
+from benchmarks.tables.peers import peers_table
 from benchmarks.tables.performance import (
     box_table,
     epoch_table,
@@ -80,6 +81,7 @@ TABLES = {
     "residence-cpu": residence_table,
     "stores-cpu": stores_table,
     **SCALING_TABLES,
+    "peers-cpu": peers_table,
 }
 
 _FILES = dict.fromkeys(SCALING_TABLES, "scaling")
