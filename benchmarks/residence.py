@@ -19,7 +19,6 @@ An epoch is its steps, the measurement of the validation clips, and saving. The 
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import sys
@@ -61,6 +60,19 @@ def drop_pages(cache: Path) -> None:
                 os.close(descriptor)
 
 
+def peak_mb() -> float:
+    """Return the largest resident set of this process since its start; `getrusage` includes its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+def require_streamed(form: str, residence: str) -> None:
+    """Raise ValueError if the features of a form on disk were all in memory."""
+    if form != "memory" and "on disk" not in residence:
+        msg = f"--pool-gb holds all features ({residence}), so that nothing is compared; give a smaller one."
+        raise ValueError(msg)
+
+
 def settings_of(form: str, args: argparse.Namespace) -> list[str]:
     """Return the settings of a form of training."""
     place = "auto" if form == "memory" else "disk"
@@ -99,7 +111,7 @@ def trained(args: argparse.Namespace) -> dict[str, Any]:
         "losses": losses,
         "residence": result.residence,
         "steps": result.num_steps,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        "peak_mb": peak_mb(),
     }
 
 
@@ -110,6 +122,7 @@ def read(args: argparse.Namespace) -> dict[str, Any]:
     with FeatureCache.open(args.cache) as cache:
         rows = np.flatnonzero(cache.read("membership")[:, 0] == Split.TRAIN)
         data = open_clips([ClipSource.of(cache, rows, config)], config, torch.device("cpu"))
+        require_streamed(args.form, data.residence)
         generator = torch.Generator().manual_seed(0)
         for _ in range(args.epochs):
             if args.form == "cold":
@@ -122,8 +135,7 @@ def read(args: argparse.Namespace) -> dict[str, Any]:
                 pass
             seconds.append(time.perf_counter() - began)
         data.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    return {"epochs_seconds": seconds, "clips": len(rows), "peak_mb": peak}
+    return {"epochs_seconds": seconds, "clips": len(rows), "peak_mb": peak_mb()}
 
 
 def compared(cache: Path, name: str, args: argparse.Namespace, child: str) -> dict[str, Any]:
