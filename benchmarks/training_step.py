@@ -3,12 +3,13 @@
     python -m benchmarks.training_step --out benchmarks/results/training-step-cpu.json
 
 The preset is ``paper`` with M = 64, batches of 16 clips of 16 frames in the sizes of ViT-L/14, and a text
-encoder with random weights, which do not change its time. Three forms take one step each in turn:
+encoder with random weights, which do not change its time. Four forms take one step each in turn:
 
 ``before``  Adam with a pass for each operation, one pass of the LSTM for each stream, and the text encoder's
             last layer at all tokens
 ``fp32``    as `train` does it
-``bf16``    the same with ``model.precision=bf16`` and ``prompts.precision=bf16``
+``bf16``    the same with ``model.precision=bf16``
+``both``    the same with ``model.precision=bf16`` and ``prompts.precision=bf16``
 
 All start with the same weights and take the same batches; ``losses`` shows that before and fp32 agree.
 Start: `train` on a cache of DFEW's size (``--start``, needs 6 GB), from the command to the end of the first
@@ -50,7 +51,7 @@ from trainer.training import train
 
 _BATCH, _UNTIMED = 16, 3
 _WIDTHS = FeatureShape(num_frames=16, embed_width=768, encoder_width=1024)
-FORMS = ("before", "fp32", "bf16")
+FORMS = ("before", "fp32", "bf16", "both")
 _FIRST_STEP = "first step"
 
 
@@ -96,15 +97,17 @@ def states(encoder: str) -> dict[str, TrainState]:
     clip = load_clip_model(EncoderConfig(name=encoder, weights="random"))
     found = {}
     for form in FORMS:
-        precision = "bf16" if form == "bf16" else "fp32"
-        config = override(paper(), [f"model.precision={precision}", f"prompts.precision={precision}"])
+        model_in, prompts_in = (
+            "bf16" if form in names else "fp32" for names in (("bf16", "both"), ("both",))
+        )
+        config = override(paper(), [f"model.precision={model_in}", f"prompts.precision={prompts_in}"])
         tower_kind, model_kind = (EarlierTower, EarlierModel) if form == "before" else (TextTower, OusModel)
         tower = tower_kind(clip, tuple(CLASSES), config.prompts.length)
         torch.manual_seed(0)
         model = model_kind(config, _WIDTHS)
         prompts = ClassPrompts(config.prompts, len(CLASSES), tower.width)
         state = TrainState.of(
-            config, model, prompts, tower.to(torch.bfloat16 if form == "bf16" else torch.float32)
+            config, model, prompts, tower.to(torch.bfloat16 if prompts_in == "bf16" else torch.float32)
         )
         if form == "before":
             state.optimizer.defaults["fused"] = None
@@ -252,6 +255,8 @@ def main() -> None:
         result["accuracy"] = accuracies(args.accuracy, args.seeds)
     if args.part == "all":
         result["step"] = measured(args.encoder, args.turns)
+    if "start" in kept and not args.start:
+        result["start"] = kept["start"]
     if args.start:
         with tempfile.TemporaryDirectory(prefix="ous-start-") as work:
             result["start"] = started(args.encoder, args.start, min(args.turns, 5), Path(work))
