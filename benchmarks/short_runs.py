@@ -2,8 +2,7 @@
 
     python -m benchmarks.short_runs --before CHECKOUT --out benchmarks/results/short-runs-cpu.json
 
-Each run takes 8 steps of preset ``smoke`` and is measured. Both checkouts run the same command, one after the
-other: `ablate` of one row with 100 seeds, by as many workers as it chooses, from the command to its end. The
+Each run takes 8 steps of preset ``smoke`` and is measured. Both checkouts run the same command in turns: `ablate` of one row with 100 seeds, by as many workers as it chooses, from the command to its end. The
 parts are those of a single run in this process, the fourth one: libraries are then loaded, as in a worker.
 """
 
@@ -93,14 +92,19 @@ def main() -> None:
     parser.add_argument("--cache", default="demo-out/feats.zarr")
     parser.add_argument("--before", type=Path, help="directory of an earlier checkout")
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    about = about_this_run({}, {"runs": args.runs, "settings": SETTINGS, "preset": "smoke"})
+    about = about_this_run(
+        {}, {"runs": args.runs, "rounds": args.rounds, "settings": SETTINGS, "preset": "smoke"}
+    )
     about["command"] = ["python", "-m", "benchmarks.short_runs", *about["command"][1:]]
     result: dict[str, Any] = {**about, "parts_seconds": parts(args.cache)}
-    if args.before is not None:
-        result["before"] = swept(args.before.resolve(), args.cache, args.runs)
-    result["now"] = swept(_ROOT, args.cache, args.runs)
+    checkouts = {"now": _ROOT} if args.before is None else {"before": args.before.resolve(), "now": _ROOT}
+    result["rounds"] = [
+        {name: swept(checkout, args.cache, args.runs) for name, checkout in checkouts.items()}
+        for _ in range(args.rounds)
+    ]
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

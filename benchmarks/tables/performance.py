@@ -171,11 +171,10 @@ def _range(found: dict[str, float], digits: int) -> str:
 
 def short_runs_table(recorded: dict[str, Any]) -> str:
     """Return the speed of a grid of short runs in two versions, and the parts of a run."""
-    rows = ["| version | runs | s | runs per minute |", "|---|---|---|---|"]
-    for name in ("before", "now"):
-        if name in recorded:
-            one = recorded[name]
-            speed = f"{one['seconds']:.0f} | {one['runs_per_minute']:.1f}"
-            rows.append(f"| {name}, {one['commit']} | {one['runs']} | {speed} |")
+    rows = ["| version | runs | runs per minute, each round |", "|---|---|---|"]
+    for name in recorded["rounds"][0]:
+        each = [one[name] for one in recorded["rounds"]]
+        speeds = ", ".join(f"{one['runs_per_minute']:.1f}" for one in each)
+        rows.append(f"| {name}, {each[0]['commit']} | {each[0]['runs']} | {speeds} |")
     parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in recorded["parts_seconds"].items())
     return "\n".join([about(recorded), "", *rows, "", f"One run on one thread: {parts}."])
