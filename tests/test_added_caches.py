@@ -26,7 +26,7 @@ from tests.two_caches import (
     given_validation,
     other_cache,
 )
-from trainer import resume, train, train_command, transfer
+from trainer import evaluate, resume, train, train_command, transfer
 from trainer.checkpoint import load_checkpoint
 from trainer.export import export_model
 from trainer.export.push import require_rights
@@ -295,6 +295,31 @@ def test_a_cache_that_added_clips_is_measured_on_its_own_fold_in_a_table_of_tran
     assert {key: (cell.is_own, cell.num_clips) for key, cell in cells.items()} == {
         ("a with b", "a"): (True, 16), ("a with b", "b"): (True, 16),
     }  # fmt: skip
+
+
+def test_the_map_of_the_training_is_that_of_the_measurement(caches, tmp_path):
+    label = np.where(np.arange(NUM) % 6 == 5, 3, np.arange(NUM) % 3).astype(np.int16)
+    added = contempt_cache(tmp_path / "b.zarr", label=label)
+    classes = {"contempt": "sadness"}
+    run_dir = train([caches[0], added], tmp_path / "run", QUICK, classes=classes, device="cpu").run_dir
+    found = evaluate(run_dir, cache=added, device="cpu")
+    assert (found.metrics.num_clips, "of class contempt" in found.left_out) == (16, False)
+    assert "OTHER CLASSES: joy is happiness, sad is sadness, contempt is sadness" in found.banners
+    cells = transfer([run_dir], [caches[0], added], tmp_path / "out", device="cpu").cells
+    assert [cell.classes for cell in cells] == ["", "joy is happiness, sad is sadness, contempt is sadness"]
+    assert cells[1].num_clips == 16
+    other = evaluate(run_dir, cache=added, classes={"contempt": ""}, device="cpu")
+    assert other.left_out["of class contempt"] == int((label[2 * NUM // 3 :] == 3).sum())
+
+
+def test_a_map_of_an_added_cache_is_not_that_of_the_first_one(tmp_path):
+    """Both are of the dataset 'tiny', with the same classes."""
+    first = tiny_cache(tmp_path / "a.zarr", membership=given_validation())
+    added = other_cache(tmp_path / "b.zarr", tiny_meta())
+    classes = {"neutral": "sadness"}
+    run_dir = train([first, added], tmp_path / "run", QUICK, classes=classes, device="cpu").run_dir
+    assert evaluate(run_dir, cache=first, device="cpu").class_map is None
+    assert "neutral is sadness" in str(evaluate(run_dir, cache=added, device="cpu").class_map)
 
 
 def test_an_exported_model_names_every_dataset_and_no_path(tmp_path):

@@ -55,7 +55,8 @@ ClassesOfCache = Annotated[
     typer.Option(
         "--classes",
         help="Read from this TOML file which class of --cache means which class of the run, such as "
-        '"joy" = "happiness", or "" to leave it out [by their names, in any spelling].',
+        '"joy" = "happiness", or "" to leave it out [as in the training, if --cache added clips to it; else '
+        "by their names, in any spelling].",
         rich_help_panel=DATA,
     ),
 ]

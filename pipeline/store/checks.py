@@ -28,7 +28,8 @@ def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) 
         where: Location of the cache, for messages.
 
     Raises:
-        CacheError: The array is missing, or its type, shape, byte order, codecs, chunks or their names differ.
+        CacheError: The array is missing, or its type, shape, byte order, codecs, chunks or their
+            names differ.
     """
     array: Any = group.get(meta.stored_name(spec))
     if not isinstance(array, zarr.Array):
