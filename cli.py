@@ -20,7 +20,7 @@ try:
     from pipeline.commands.options import EXIT_INTERRUPTED
     from pipeline.terminal import leave, open_standard_streams, say, show_error
     from trainer import commands as trainer
-    from trainer import ensemble_command, export_command, predict_command, transfer_command
+    from trainer import ensemble_command, export_command, predict_command, train_command, transfer_command
 except ModuleNotFoundError as error:
     sys.exit(
         f"error: package '{error.name}' is missing; in a checkout, run `make install`, then .venv/bin/python "
@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     epilog="Terms: docs/glossary.md",
 )
-_OF_TRAINER = (trainer, ensemble_command, transfer_command, predict_command, export_command)
+_OF_TRAINER = (train_command, trainer, ensemble_command, transfer_command, predict_command, export_command)
 for commands in (*_OF_TRAINER, extract, faces, bench):
     app.add_typer(commands.app)
 app.add_typer(data.app, name="data")

@@ -2,8 +2,9 @@
 
     python -m benchmarks.short_runs --before CHECKOUT --out benchmarks/results/short-runs-cpu.json
 
-Each run takes 8 steps of preset ``smoke`` and is measured. Both checkouts run the same command in turns: `ablate` of one row with 100 seeds, by as many workers as it chooses, from the command to its end. The
-parts are those of a single run in this process, the fourth one: libraries are then loaded, as in a worker.
+Each run takes 8 steps of preset ``smoke`` and is measured. Both checkouts run the same command in turns:
+`ablate` of one row with 100 seeds, by as many workers as it chooses, from the command to its end. The parts
+are those of the fourth run in this process: libraries are then loaded, as in a worker.
 """
 
 import argparse
@@ -95,9 +96,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    about = about_this_run(
-        {}, {"runs": args.runs, "rounds": args.rounds, "settings": SETTINGS, "preset": "smoke"}
-    )
+    options = {"runs": args.runs, "rounds": args.rounds, "settings": SETTINGS, "preset": "smoke"}
+    about = about_this_run({}, options)
     about["command"] = ["python", "-m", "benchmarks.short_runs", *about["command"][1:]]
     result: dict[str, Any] = {**about, "parts_seconds": parts(args.cache)}
     checkouts = {"now": _ROOT} if args.before is None else {"before": args.before.resolve(), "now": _ROOT}

@@ -204,8 +204,8 @@ class CachedFiles:
     def sharing(self, rows: Iterable[int]) -> list[int]:
         """Return those of some rows whose path or hash another of them has too, in their order."""
         rows = list(rows)
-        paths = _repeated([self.paths[row] for row in rows])
-        hashes = _repeated([self.hashes[row] for row in rows]) - {""}
+        paths = _find_duplicates([self.paths[row] for row in rows])
+        hashes = _find_duplicates([self.hashes[row] for row in rows]) - {""}
         if not paths and not hashes:
             return []
         return [row for row in rows if self.paths[row] in paths or self.hashes[row] in hashes]
@@ -246,7 +246,7 @@ def _inode(files: FileStatus, path: str) -> tuple[int, int] | None:
     return None if found is None else (found.st_dev, found.st_ino)
 
 
-def _repeated(values: Sequence[_Value]) -> set[_Value]:
+def _find_duplicates(values: Sequence[_Value]) -> set[_Value]:
     """Return the values that occur more than once."""
     once = set(values)
     if len(once) == len(values):
@@ -281,7 +281,7 @@ def leaks_of_index(index: DatasetIndex) -> Leaks:
     files = FileStatus(index.root)
     paths = [os.path.normpath(clip.path) for clip in clips]
     inodes = [_inode(files, clip.path) for clip in clips]
-    same_path, same_inode = _repeated(paths), _repeated(inodes) - {None}
+    same_path, same_inode = _find_duplicates(paths), _find_duplicates(inodes) - {None}
     sharing = [
         clip
         for clip, path, inode in zip(clips, paths, inodes, strict=True)

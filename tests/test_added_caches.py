@@ -12,6 +12,8 @@ import torch
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.config import override
 from pipeline.errors import CacheError, CheckpointError, ConfigError
+from pipeline.fingerprint import default_settings
+from pipeline.process.identity import STEPS
 from pipeline.store.location import Location
 from pipeline.types import Split
 from tests.command_line import call
@@ -24,7 +26,7 @@ from tests.two_caches import (
     given_validation,
     other_cache,
 )
-from trainer import commands, resume, train, transfer
+from trainer import evaluate, resume, train, train_command, transfer
 from trainer.checkpoint import load_checkpoint
 from trainer.export import export_model
 from trainer.export.push import require_rights
@@ -75,7 +77,7 @@ def test_folds_are_given_for_all_caches_or_for_each(caches, tmp_path):
     ) as caught:
         train([caches[0], two], tmp_path / "run", QUICK, fold="3", device="cpu")
     assert "a.zarr' has no fold '3'; it has: 1. " in str(caught.value)
-    with pytest.raises(ConfigError, match=r"^3 folds and 2 caches are given; give --fold once, for every"):
+    with pytest.raises(ConfigError, match=r"^3 folds and 2 caches are given\. Given once, --fold applies"):
         train([caches[0], two], tmp_path / "run", QUICK, fold=[1, "x", "y"], device="cpu")
     assert not (tmp_path / "run").exists()
     info = train([caches[0], two], tmp_path / "run", QUICK, fold=[1, "y"], device="cpu").info
@@ -90,8 +92,8 @@ OTHER_IDENTITY = {**tiny_meta().identity, "detector": {"version": 1, "name": "ha
     [
         (
             {"meta": tiny_meta(dataset="other", identity=OTHER_IDENTITY)},
-            r"c.zarr' \('there'\) has other features than '.*a.zarr' \('here'\): detector.name: absent here, "
-            r'"haar" there.* Extract both with the same settings',
+            r"c.zarr' \('there'\) has other features than '.*a.zarr' \('here'\): detector.name: "
+            r'"retinaface-resnet50" here, "haar" there\. Extract both with the same settings',
         ),
         (
             {"meta": tiny_meta(dataset="other", num_views=3)},
@@ -117,6 +119,19 @@ def test_a_cache_that_does_not_fit_is_rejected(caches, tmp_path, change, message
     with pytest.raises(ConfigError, match=message):
         train([caches[0], added], tmp_path / "run", QUICK, device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_cache_that_spells_out_the_defaults_has_the_same_features(caches, tmp_path):
+    identity = tiny_meta().identity
+    earlier = identity | {
+        section: {**identity[section], **default_settings(kind)} for section, (_, kind) in STEPS.items()
+    }
+    added = other_cache(tmp_path / "c.zarr", tiny_meta(dataset="other", identity=earlier))
+    assert train([caches[0], added], tmp_path / "run", QUICK, device="cpu").info.added_caches
+    earlier["track"]["max_gap"] += 1
+    other = other_cache(tmp_path / "d.zarr", tiny_meta(dataset="other", identity=earlier))
+    with pytest.raises(ConfigError, match=r"\('here'\): track.max_gap: \d+ here, \d+ there\. Extract"):
+        train([caches[0], other], tmp_path / "none", QUICK, device="cpu")
 
 
 def test_a_polarity_may_be_given_by_the_class_of_the_run(caches, tmp_path):
@@ -197,6 +212,16 @@ def test_a_cache_with_other_clips_does_not_resume(caches, tmp_path):
         resume(tmp_path / "run", cache=[caches[0], changed], device="cpu")
 
 
+def test_a_wrong_cache_is_recognised_before_the_options_that_the_run_gives(caches, tmp_path):
+    interrupted(caches, tmp_path / "run")
+    meta = tiny_meta(dataset="other", class_names=("joy", "neutral", "sad", "pride"), fold_names=("x",))
+    other = other_cache(tmp_path / "c.zarr", meta, **contempt_static())
+    with pytest.raises(ConfigError, match=r"c.zarr' has other clips or features than .* give the earlier"):
+        resume(tmp_path / "run", cache=[caches[0], other], device="cpu")
+    with pytest.raises(ConfigError, match=r"run': the cache has other clips .* give the earlier cache with"):
+        resume(tmp_path / "run", cache=[other, caches[1]], device="cpu")
+
+
 def test_object_storage_is_contacted_only_if_the_user_named_it(caches, tmp_path, monkeypatch):
     remembered = Mock(return_value="")
     monkeypatch.setattr("trainer.training_task.remember", remembered)
@@ -230,7 +255,7 @@ def test_an_interrupted_command_names_the_run_and_resumes_it(caches, tmp_path, m
     quick = ["--preset", "smoke", "--set", "schedule.max_epochs=2", "--device", "cpu"]
     both, where = ["--cache", caches[0], "--cache", caches[1]], tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(commands, "_show_epoch", Mock(side_effect=KeyboardInterrupt))
+        patched.setattr(train_command, "_show_epoch", Mock(side_effect=KeyboardInterrupt))
         code, _, err = call(patched, capsys, "train", *both, *quick, "--run", where)
     assert code == 130
     assert f"`cli.py evaluate {where}` measures it." in " ".join(err.split())
@@ -270,6 +295,31 @@ def test_a_cache_that_added_clips_is_measured_on_its_own_fold_in_a_table_of_tran
     assert {key: (cell.is_own, cell.num_clips) for key, cell in cells.items()} == {
         ("a with b", "a"): (True, 16), ("a with b", "b"): (True, 16),
     }  # fmt: skip
+
+
+def test_the_map_of_the_training_is_that_of_the_measurement(caches, tmp_path):
+    label = np.where(np.arange(NUM) % 6 == 5, 3, np.arange(NUM) % 3).astype(np.int16)
+    added = contempt_cache(tmp_path / "b.zarr", label=label)
+    classes = {"contempt": "sadness"}
+    run_dir = train([caches[0], added], tmp_path / "run", QUICK, classes=classes, device="cpu").run_dir
+    found = evaluate(run_dir, cache=added, device="cpu")
+    assert (found.metrics.num_clips, "of class contempt" in found.left_out) == (16, False)
+    assert "OTHER CLASSES: joy is happiness, sad is sadness, contempt is sadness" in found.banners
+    cells = transfer([run_dir], [caches[0], added], tmp_path / "out", device="cpu").cells
+    assert [cell.classes for cell in cells] == ["", "joy is happiness, sad is sadness, contempt is sadness"]
+    assert cells[1].num_clips == 16
+    other = evaluate(run_dir, cache=added, classes={"contempt": ""}, device="cpu")
+    assert other.left_out["of class contempt"] == int((label[2 * NUM // 3 :] == 3).sum())
+
+
+def test_a_map_of_an_added_cache_is_not_that_of_the_first_one(tmp_path):
+    """Both are of the dataset 'tiny', with the same classes."""
+    first = tiny_cache(tmp_path / "a.zarr", membership=given_validation())
+    added = other_cache(tmp_path / "b.zarr", tiny_meta())
+    classes = {"neutral": "sadness"}
+    run_dir = train([first, added], tmp_path / "run", QUICK, classes=classes, device="cpu").run_dir
+    assert evaluate(run_dir, cache=first, device="cpu").class_map is None
+    assert "neutral is sadness" in str(evaluate(run_dir, cache=added, device="cpu").class_map)
 
 
 def test_an_exported_model_names_every_dataset_and_no_path(tmp_path):

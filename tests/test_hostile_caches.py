@@ -233,6 +233,18 @@ ARRAYS = {
     ),
     "unchecked": (coded(LITTLE), r"has codecs \['BytesCodec'\]; \['BytesCodec', 'Crc32cCodec'\] is needed"),
     "shards": (coded(SHARDED), r"'ShardingCodec'|has chunks"),
+    "big-endian": (
+        coded({"name": "bytes", "configuration": {"endian": "big"}}, {"name": "crc32c"}),
+        r"'face/embedding' has byte order big; little is needed",
+    ),
+    "other separator": (
+        lambda d: d["chunk_key_encoding"].update(configuration={"separator": "."}),
+        r"'face/embedding' has chunk names default with '\.'; default with '/' is needed",
+    ),
+    "names of version 2": (
+        lambda d: d.update(chunk_key_encoding={"name": "v2", "configuration": {"separator": "/"}}),
+        r"'face/embedding' has chunk names v2 with '/'; default with '/' is needed",
+    ),
     "unknown": (coded(LITTLE, {"name": "https://example.org/codec"}), r"is not a readable feature cache: "),
     "no codecs": (coded(), r"is not a readable feature cache: "),
     "type": (

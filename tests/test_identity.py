@@ -160,6 +160,15 @@ def test_another_version_is_named_alone():
     ]
 
 
+def test_defaults_of_a_version_that_is_not_this_program_s_are_not_filled_in():
+    mine, theirs = small_models().identity(), small_models().identity()
+    mine["track"], theirs["track"] = {"version": 9}, {"version": 9, "max_gap": TrackConfig().max_gap}
+    assert identity_differences(mine, theirs) == [
+        f"track.max_gap: absent here, {TrackConfig().max_gap} there"
+    ]
+    assert identity_differences(theirs, theirs) == []
+
+
 def test_a_note_names_all_versions_that_differ():
     theirs = small_models().identity()
     assert version_note(theirs) == ""

@@ -148,6 +148,29 @@ def test_paths_that_name_nothing_are_noted_with_what_was_tried(root):
     )
 
 
+@pytest.mark.parametrize("start", ["", "C:\\"])
+def test_a_missing_path_of_many_directories_is_noted_or_refused_like_any_other(root, start):
+    deep = "a/" * 1500 + "b.mp4"
+    if start:
+        with pytest.raises(DatasetError, match=r"allowed: a path inside .* none is there"):
+            read_paths(root, start + deep)
+    else:
+        clip, (note,) = one_clip(root, deep)
+        assert clip.path == deep
+        assert note.startswith("nothing is at 1 of 1 path ")
+
+
+def test_a_path_that_no_system_opens_is_refused(root):
+    longest = "a/" * 2047 + "b"
+    assert one_clip(root, longest)[0].path == longest
+    for text in (longest + "b", "C:\\" + longest):
+        with pytest.raises(
+            DatasetError, match=rf"path is '[^']*'; allowed: .*, of at most 4095 .*; it has {len(text)}\.$"
+        ) as caught:
+            read_paths(root, text)
+        assert len(str(caught.value)) < 600
+
+
 def test_faces_and_boxes_are_found_in_the_same_ways(root):
     (root / "faces").mkdir()
     (root / "boxes.csv").write_text("frame,x0,y0,x1,y1\n0,10,20,30,40\n")

@@ -238,14 +238,45 @@ def test_test_clips_of_the_run_that_an_added_cache_trains_are_noted_and_rejected
     same = np.array([f"{NUM + row:064x}" for row in range(NUM)], dtype=object)
     same[0], same[1] = sha256[40], sha256[4]  # a test clip, and a validation clip, of the first
     added = contempt_cache(tmp_path / "b.zarr", source_sha256=same)
-    result = train([first, added], tmp_path / "run", QUICK, device="cpu")
+    events = []
+    result = train(
+        [first, added], tmp_path / "run", QUICK, device="cpu",
+        on_epoch=lambda report: events.append(report.epoch), on_remark=events.append,
+    )  # fmt: skip
     assert result.info.validation_leak == 1
+    assert events == [*result.notes[:2], 1]
+    assert events[0].startswith(
+        "1 of 6 validation clips share footage with training clips: 'clip004' with 'other001 (other)'"
+    )
     assert (
         "1 of 16 test clips share footage with training clips: 'clip040' with 'other000 (other)'; evaluate "
         "rejects them without --allow-leak"
     ) in result.notes
     with pytest.raises(CheckpointError, match=r"trained '.*': 'clip040' with 'other000 \(other\)'\. Measure"):
         evaluate(tmp_path / "run", device="cpu")
+
+
+def test_clips_that_train_in_two_caches_are_noted_before_the_training(caches, tmp_path):
+    sha256 = np.array([f"{row:064x}" for row in range(NUM)], dtype=object)
+    first = tiny_cache(tmp_path / "a.zarr", membership=given_validation(), source_sha256=sha256)
+    same = np.array([f"{NUM + row:064x}" for row in range(NUM)], dtype=object)
+    same[[0, 1]], same[40] = sha256[[10, 20]], sha256[12]  # the last is a test clip, which does not train
+    added = contempt_cache(tmp_path / "b.zarr", source_sha256=same)
+    third = other_cache(tmp_path / "c.zarr", tiny_meta(dataset="third"), source_sha256=np.roll(same, -1))
+    remarks = []
+    result = train([first, added, third], tmp_path / "run", QUICK, device="cpu", on_remark=remarks.append)
+    assert remarks[0] == (
+        f"2 of 30 training clips of '{added}' share footage with training clips of another cache, so that it "
+        "trains more than once: 'other000' with 'clip010 (tiny)', 'other001' with 'clip020 (tiny)'"
+    )
+    shared = [row for row in range(TRAIN) if row + 1 < TRAIN and (row + 1) % 12 != 11]
+    assert remarks[1].startswith(
+        f"{len(shared)} of 32 training clips of '{third}' share footage with training"
+    )
+    assert list(result.notes[:2]) == remarks
+    quiet = []
+    train(list(caches), tmp_path / "quiet", QUICK, device="cpu", on_remark=quiet.append)
+    assert quiet == []
 
 
 def test_clips_of_an_added_cache_that_trained_are_no_test_clips_of_it(run, caches, tmp_path):

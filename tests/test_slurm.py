@@ -56,7 +56,7 @@ def make_run(tmp_path, *files):
 
 
 TRAIN = f"train --cache dfew.zarr --fold 2 --seed 0 --run {RUN} --preset paper"
-RESUME = f"train --resume {RUN} --cache dfew.zarr"
+RESUME = f"train --resume {RUN}"
 EVALUATE = f"evaluate {RUN} --cache dfew.zarr"
 
 
@@ -73,6 +73,13 @@ def test_a_run_with_a_state_is_continued(submit, tmp_path, files):
     make_run(tmp_path, *files)
     ran, given = submit("train.sbatch", "--preset", "paper")
     assert (ran.returncode, given) == (0, [RESUME, EVALUATE])
+
+
+def test_a_run_on_several_caches_is_continued(submit, tmp_path):
+    _, given = submit("train.sbatch", "--cache", "b.zarr")
+    assert given[0] == f"train --cache dfew.zarr --fold 2 --seed 0 --run {RUN} --cache b.zarr"
+    (tmp_path / RUN / "training_state.safetensors").touch()
+    assert submit("train.sbatch", "--cache", "b.zarr")[1] == [RESUME, EVALUATE]
 
 
 def test_a_training_that_has_ended_is_only_measured(submit, tmp_path):

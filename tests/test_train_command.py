@@ -9,7 +9,7 @@ from pipeline.versions import VERSIONS
 from tests.command_line import call
 from tests.small_cache import IDENTITY
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer import commands, epochs
+from trainer import epochs, train_command
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
@@ -36,7 +36,7 @@ def test_an_interrupted_run_keeps_its_best_epoch_and_says_so(trained, tmp_path, 
     def press(_report):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "_show_epoch", press)
+    monkeypatch.setattr(train_command, "_show_epoch", press)
     run = tmp_path / "run"
     code, _, told = trained()
     assert code == 130
@@ -49,7 +49,7 @@ def test_an_interrupted_run_keeps_its_best_epoch_and_says_so(trained, tmp_path, 
 def test_an_interrupted_run_without_test_clips_is_measured_on_its_validation_clips(
     trained, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(commands, "_show_epoch", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(train_command, "_show_epoch", Mock(side_effect=KeyboardInterrupt))
     without_test = tiny_cache(tmp_path / "c.zarr", membership=np.full((48, 1), Split.TRAIN, dtype=np.uint8))
     code, _, told = trained("--cache", without_test)
     assert code == 130

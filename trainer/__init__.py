@@ -7,6 +7,7 @@ In the order of the data:
 ``folds``            a cache and a fold          -> the rows of training, validation and test
 ``holdout``          training rows               -> validation rows, by clip or by group
 ``leaks``            measured and seen clips     -> clips that share footage: rejected or marked
+``seen_clips``       a fold, further caches      -> clips that a run sees, and shared footage
 ``training_clips``   a run's clips               -> stored with the run, compared with measured clips
 ``training_set``     a run and a cache           -> the clips that trained it; whether the cache has more now
 ``block_reading``    a block of a cache          -> features of its clips
@@ -68,7 +69,8 @@ In the order of the data:
 ``prediction``       a run and a video           -> answers per person over time, and their files
 ``model_directory``  an exported model           -> the settings of its run
 ``export``           a run                       -> a model for others: weights, settings, card, example
-``commands``         the commands train, evaluate, report, ablate, demo
+``train_command``    the commands train and demo
+``commands``         the commands evaluate, report, ablate
 ``predict_command``  the command predict; ``export_command`` the command export
 ``ensemble_command`` the command ensemble; ``transfer_command`` the command transfer
 ``csv_text``         cells                       -> lines of a CSV file, and back

@@ -23,6 +23,7 @@ from trainer.class_map import NO_CLASS, ClassMap
 from trainer.config import TrainConfig
 from trainer.data_config import DataConfig
 from trainer.folds import fold_number, fold_rows, polarity_labels, usable_sha256
+from trainer.run_info import RunInfo
 
 _SIZES = ("encoder_sha256", "num_views", "num_frames", "embed_width", "encoder_width", "num_tokens")
 _MOST_NAMED = 10
@@ -129,13 +130,14 @@ def open_added(
     if not requests:
         return []
     caches = [opened.enter_context(open_cache(one.place)) for one in requests]
+    for request, cache in zip(requests, caches, strict=True):
+        if request.recorded is not None:
+            _require_unchanged(request.recorded, cache)
     _require_folds([first, *caches], [fold, *(one.fold for one in requests)])
     _require_named({name for one in requests for name in one.classes}, caches)
     added = []
     for request, cache in zip(requests, caches, strict=True):
         _require_same_features(first, cache)
-        if request.recorded is not None:
-            _require_unchanged(request.recorded, cache)
         one = _clips_of(cache, request, first.meta.class_names, config)
         if config.has_polarity_loss:
             _require_polarities(one)
@@ -212,6 +214,10 @@ def _require_same_features(first: FeatureCache, other: FeatureCache) -> None:
         return {name: getattr(meta, name) for name in _SIZES}
 
     found = differences(first.meta.identity, other.meta.identity)
+    if found:  # only then: the import takes longer than opening the caches
+        from pipeline.process import identity_differences
+
+        found = identity_differences(first.meta.identity, other.meta.identity)
     found = found or differences(sizes(first.meta), sizes(other.meta))
     if found:
         msg = (
@@ -223,19 +229,23 @@ def _require_same_features(first: FeatureCache, other: FeatureCache) -> None:
 
 def _require_unchanged(recorded: AddedCache, cache: FeatureCache) -> None:
     """Raise ConfigError unless a cache has the features and clips that it had when the run began."""
-    now = {
-        "cache_fingerprint": cache.meta.fingerprint,
-        "clips_sha256": cache.clips_sha256(),
-        "usable_sha256": usable_sha256(cache),
-    }
-    changed = [name for name, value in now.items() if getattr(recorded, name) != value]
-    if changed:
+    if changed := changed_facts(recorded, cache):
         msg = (
             f"--resume: '{cache.place}' has other clips or features than at the start of the training "
             f"({', '.join(changed)}); give the earlier caches with --cache, in their order, or train a new "
             "run."
         )
         raise ConfigError(msg)
+
+
+def changed_facts(recorded: RunInfo | AddedCache, cache: FeatureCache) -> list[str]:
+    """Return the names of recorded hashes of features and clips that a cache does not have now."""
+    now = {
+        "cache_fingerprint": cache.meta.fingerprint,
+        "clips_sha256": cache.clips_sha256(),
+        "usable_sha256": usable_sha256(cache),
+    }
+    return [name for name, value in now.items() if getattr(recorded, name) not in ("", value)]
 
 
 def _require_polarities(added: AddedClips) -> None:

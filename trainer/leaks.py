@@ -75,7 +75,7 @@ class Leak:
             return ()
         return (
             f"{len(self.reported)} of {self.num_clips} {self.split} clips share footage with training clips "
-            f"in the official splits: {_named(self.reported)}",
+            f"in the official splits: {named(self.reported)}",
         )
 
     @property
@@ -83,7 +83,7 @@ class Leak:
         """Lines that training shows: the notes, and clips that `evaluate` will reject."""
         found = [
             f"{len(pairs)} of {self.num_clips} {self.split} clips share footage with {_SEEN[split]} clips: "
-            f"{_named(pairs)}; evaluate rejects them without --allow-leak"
+            f"{named(pairs)}; evaluate rejects them without --allow-leak"
             for split, pairs in self.pairs.items()
         ]
         return (*self.notes, *found)
@@ -94,7 +94,7 @@ class Leak:
             if pairs:
                 msg = (
                     f"{len(pairs)} of the {self.num_clips} {self.split} clips of '{place}' share footage "
-                    f"with clips that {_ROLES[split]} '{run}': {_named(pairs)}. Measure other clips, or "
+                    f"with clips that {_ROLES[split]} '{run}': {named(pairs)}. Measure other clips, or "
                     "train without these; --allow-leak measures them and marks the result."
                 )
                 raise CheckpointError(msg)
@@ -140,5 +140,6 @@ def _by_clip(*parts: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(first.items())
 
 
-def _named(pairs: Sequence[tuple[str, str]]) -> str:
+def named(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return pairs of a measured clip and a seen one for a message, the first few of many."""
     return some([f"'{one}'" if one == other else f"'{one}' with '{other}'" for one, other in pairs])

@@ -184,7 +184,7 @@ def measure(
             (`folds.fold_to_measure`).
         allow_leak: Measure clips whose footage the run has seen, and mark the result.
         classes: Classes of `cache` -> classes of the run, as for `ClassMap.of`. None: by their names, in any
-            spelling.
+            spelling; or as in the training, if the cache added clips to it.
         shared_classes: Choose only among classes of the run that the cache has.
 
     Raises:
@@ -207,7 +207,7 @@ def measure(
     place = chosen_cache(path, trained_on, cache)
     with open_cache(place, None if cache else path) as features:
         require_labels(features)
-        class_map = _class_map(info, features.meta, classes, is_other=cache is not None)
+        class_map = _class_map(info, features, classes, is_other=cache is not None)
         info.require_fits(features.meta, place, any_classes=class_map is not None)
         same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
             info.cache_fingerprint,
@@ -284,15 +284,36 @@ def measure(
 
 
 def _class_map(
-    info: RunInfo, meta: CacheMeta, classes: Mapping[str, str] | None, *, is_other: bool
+    info: RunInfo, features: FeatureCache, classes: Mapping[str, str] | None, *, is_other: bool
 ) -> ClassMap | None:
     """Return the map of the classes of a cache that the user names; None if they are those of the run."""
+    meta = features.meta
     if classes is not None and not is_other:
         msg = "--classes applies to another cache, and --cache names none; leave it out, or add --cache."
         raise ConfigError(msg)
+    if classes is None and is_other:
+        classes = _recorded_classes(info, features)
     if not is_other or (meta.class_names == info.class_names and not classes):
         return None
     return ClassMap.of(info.class_names, meta.class_names, classes)
+
+
+def _recorded_classes(info: RunInfo, features: FeatureCache) -> Mapping[str, str] | None:
+    """Return the map by which a cache added clips to the training; None for the first and for other caches.
+
+    A cache is recognised by its dataset and the names of its classes, or by its clips if the first cache has
+    the same dataset and classes. A map that changes nothing is None, too.
+    """
+    meta = features.meta
+    for added in info.added_caches:
+        if added.dataset != meta.dataset or set(added.classes) != set(meta.class_names):
+            continue
+        is_like_first = (meta.dataset, meta.class_names) == (info.dataset, info.class_names)
+        if is_like_first and added.clips_sha256 != features.clips_sha256():
+            continue
+        changes = any(name != target for name, target in added.classes.items())
+        return added.classes if changes else None
+    return None
 
 
 def _with_class(

@@ -1,6 +1,7 @@
 """The directory of an interrupted training -> the run in the state from which it continues."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 
 from pipeline.errors import CheckpointError, ConfigError, MissingFileError, printable
 from pipeline.own_dir import OwnDir
+from pipeline.store.reader import FeatureCache
+from trainer.added_clips import changed_facts
 from trainer.batches import Clips
 from trainer.checkpoint import origin_of, reissued_weights
 from trainer.epochs import TrainingRun
@@ -72,11 +75,7 @@ def restore_run(run: TrainingRun, folder: OwnDir, info: RunInfo, features_sha256
     if is_own and not changed and stored.identity.features_sha256 != features_sha256:
         changed = ["features"]
     if changed:
-        msg = (
-            f"--resume '{folder}': the cache has other clips or features than at the start of the training "
-            f"({', '.join(changed)}); give the earlier cache with --cache, or train a new run."
-        )
-        raise ConfigError(msg)
+        raise _other_cache(folder, changed)
     if not is_own:
         msg = (
             f"'{folder.path / STATE_FILE}' is not of the run that {CONFIG_FILE} and {RUN_FILE} beside it "
@@ -111,6 +110,19 @@ def restore_run(run: TrainingRun, folder: OwnDir, info: RunInfo, features_sha256
         save_info(folder, info)
     note = f"the training was resumed elsewhere: {'; '.join(others)}. {_MAY_DIFFER}" if others else ""
     return RestoredRun(epoch=epoch, info=info, note=printable(note))
+
+
+def require_recorded(folder: OwnDir, cache: FeatureCache) -> None:
+    """Raise ConfigError if a cache is not the first one of an interrupted training, or has changed."""
+    if folder.kind(STATE_FILE) == "file" and (changed := changed_facts(load_info(folder), cache)):
+        raise _other_cache(folder, changed)
+
+
+def _other_cache(folder: OwnDir, changed: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"--resume '{folder}': the cache has other clips or features than at the start of the training "
+        f"({', '.join(changed)}); give the earlier cache with --cache, or train a new run."
+    )
 
 
 def _clips(value: Any) -> Any:

@@ -37,6 +37,7 @@ def train(
     is_resumable: bool = True,
     has_figures: bool = True,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_remark: Callable[[str], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> TrainResult:
     """Train on a fold of a cache, and keep the best epoch by `schedule.select` in a new directory.
@@ -64,6 +65,7 @@ def train(
         has_figures: Draw the curves and, for TensorBoard, the confusion matrix of the validation clips.
         is_resumable: Store the state after epochs, so that `resume` can continue an interrupted training.
         on_epoch: Called after every epoch.
+        on_remark: Called before the first epoch with each line on footage that clips share.
         cancel: Checked after every epoch.
 
     Raises:
@@ -92,7 +94,8 @@ def train(
     task = TrainTask(
         folder=OwnDir.of(run_dir), config=config, fold=folds[0], seed=seed, device=choose_device(device),
         encoder_weights=encoder_weights, added=added, usable_sha256=usable_sha256, is_resumable=is_resumable,
-        has_profile=profile, has_figures=has_figures, on_epoch=on_epoch, cancel=cancel,
+        has_profile=profile, has_figures=has_figures, on_epoch=on_epoch, on_remark=on_remark,
+        cancel=cancel,
     )  # fmt: skip
     return run_task(task, places[0])
 
@@ -104,6 +107,7 @@ def resume(
     device: str = "auto",
     encoder_weights: str | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    on_remark: Callable[[str], None] | None = None,
     cancel: CancelToken | None = None,
 ) -> TrainResult:
     """Continue an interrupted training from the last epoch whose state is stored, to its end.
@@ -118,6 +122,7 @@ def resume(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         encoder_weights: As in `train`.
         on_epoch: Called after every further epoch.
+        on_remark: As in `train`.
         cancel: Checked after every epoch.
 
     Raises:
@@ -144,7 +149,7 @@ def resume(
     task = TrainTask(
         folder=folder, config=config, fold=info.fold, seed=info.seed, device=choose_device(device),
         encoder_weights=encoder_weights, added=_added_again(info, places[1:]), on_epoch=on_epoch,
-        cancel=cancel,
+        on_remark=on_remark, cancel=cancel,
     )  # fmt: skip
     return run_task(task, places[0], is_resumed=True)
 
@@ -171,8 +176,8 @@ def _folds(fold: int | str | Sequence[int | str], num_caches: int) -> list[int |
     folds = [fold] if isinstance(fold, int | str) else list(fold)
     if len(folds) not in (1, num_caches):
         msg = (
-            f"{counted(len(folds), 'fold')} and {counted(num_caches, 'cache')} are given; give --fold once, "
-            "for every cache, or once for each --cache, in their order."
+            f"{counted(len(folds), 'fold')} and {counted(num_caches, 'cache')} are given. Given once, --fold "
+            "applies to every cache; otherwise give one per --cache, in their order."
         )
         raise ConfigError(msg)
     return folds * num_caches if len(folds) == 1 else folds

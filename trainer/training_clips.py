@@ -102,10 +102,10 @@ def stored_leak(
     own = find_leak(split, measured, seen, is_official=is_official, is_own_fold=is_own_fold)
     added = [clip for clip in lists["train"] if len(clip) == _WITH_DATASET]
     folds = [(one.dataset, one.fold) for one in info.added_caches]
-    return own.joined(_added_leak(split, parts, cache.meta.dataset, fold, added, folds))
+    return own.joined(added_leak(split, parts, cache.meta.dataset, fold, added, folds))
 
 
-def _added_leak(
+def added_leak(
     split: str,
     measured: Sequence[Footage],
     dataset: str,
@@ -282,4 +282,4 @@ def fold_leak(
     }
     measured = [footage[row] for row in splits[split].tolist()]
     own = find_leak(split, measured, seen, is_official=dataset in OFFICIAL_SPLITS)
-    return own.joined(_added_leak(split, measured, dataset, rows.fold_name, added, folds))
+    return own.joined(added_leak(split, measured, dataset, rows.fold_name, added, folds))

@@ -11,7 +11,6 @@ import torch
 from pipeline.cancel import CancelToken
 from pipeline.display.json_values import to_json_values
 from pipeline.errors import FileError, counted
-from pipeline.footage import cached_footage
 from pipeline.own_dir import OwnDir
 from pipeline.store.location import LocationLike
 from pipeline.store.reader import FeatureCache
@@ -25,25 +24,24 @@ from trainer.config import TrainConfig
 from trainer.epochs import TrainedEpochs, TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
 from trainer.known_caches import remember
-from trainer.leaks import Leak
 from trainer.losses import require_negatives
 from trainer.metrics import Metrics
 from trainer.model import FeatureShape
 from trainer.model_choice import build_model
 from trainer.profile import Stopwatch
 from trainer.prompts import ClassPrompts, load_text_tower
-from trainer.resumed_run import features_sha256, restore_run
+from trainer.resumed_run import features_sha256, require_recorded, restore_run
 from trainer.run_directory import (
     WEIGHTS_FILE,
     create_run_dir,
 )
 from trainer.run_info import RunInfo
 from trainer.scene_sample import save_scenes, uses_scene
+from trainer.seen_clips import SeenClips
 from trainer.steps import TrainState, steps_of
 from trainer.streamed_clips import open_clips
 from trainer.targets import ClassLoss, training_targets, with_targets
 from trainer.training_clips import FILE as TRAINING_CLIPS_FILE
-from trainer.training_clips import added_forms, fold_leak, training_clips_json
 from trainer.training_result import EpochReport, TrainResult, epoch_record
 from trainer.training_state import (
     LOCK_FILE,
@@ -73,6 +71,7 @@ class TrainTask:
     has_profile: bool = False
     has_figures: bool = True
     on_epoch: Callable[[EpochReport], None] | None = None
+    on_remark: Callable[[str], None] | None = None
     cancel: CancelToken | None = None
 
 
@@ -87,12 +86,14 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         if is_resumed:
             locked.enter_context(folder.lock(LOCK_FILE))
         features = opened.enter_context(open_cache(cache))
+        if is_resumed:
+            require_recorded(folder, features)
         if task.usable_sha256 is not None:
             require_usable(features, task.usable_sha256)
         added = open_added(features, task.fold, task.added, config, opened)
         rows = fold_rows(features, task.fold, config.data, seed)
         run = _prepare(features, rows, added, task, watch, opened)
-        seen = _SeenClips.of(features, rows, added)
+        seen = SeenClips.of(features, rows, added)
         info = RunInfo.of_cache(features, rows, config, seed, place)
         info = replace(
             info,
@@ -127,6 +128,9 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
                 folder, run.state, run.generator, RunIdentity.of(folder, info, hashed),
                 has_state=is_resumed,
             )  # fmt: skip
+        if task.on_remark is not None:
+            for remark in seen.remarks:
+                task.on_remark(remark)
         with _kept_model_named(folder):
             trained = run_epochs(
                 run, folder, info, task.on_epoch, task.cancel,
@@ -156,7 +160,7 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         residence=run.data.residence,
         next_split=rows.split_to_measure,
         notes=(
-            *(note for leak in seen.leaks for note in leak.remarks),
+            *seen.remarks,
             *run.notes,
             *_joined(reports),
             *_never_warm(reports, config),
@@ -214,33 +218,6 @@ def _kept_model_named(run_dir: OwnDir) -> Iterator[None]:
         )
         msg = f"{error} {kept}."
         raise FileError(msg) from error
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SeenClips:
-    """The clips that a run sees.
-
-    Attributes:
-        json: Text of training_clips.json.
-        leaks: Validation clips, and test clips, that share footage with them.
-    """
-
-    json: str
-    leaks: tuple[Leak, Leak]
-
-    @classmethod
-    def of(cls, cache: FeatureCache, rows: FoldRows, added: Sequence[AddedClips]) -> "_SeenClips":
-        footage, dataset = cached_footage(cache), cache.meta.dataset
-        forms = [
-            form
-            for one in added
-            for form in added_forms(cached_footage(one.source.cache), one.source.row_N, one.dataset)
-        ]
-        folds = [(one.dataset, one.fold) for one in added]
-        validation, test = (
-            fold_leak(footage, rows, split, dataset, forms, folds) for split in ("validation", "test")
-        )
-        return cls(json=training_clips_json(footage, rows, forms), leaks=(validation, test))
 
 
 def _prepare(

@@ -130,8 +130,8 @@ def transfer(
         out: Directory for transfer.json, transfer.md, and section.json for `report`.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         allow_leak: As in `evaluate`.
-        classes: Classes of a cache -> classes of the runs, as in `evaluate`. A pair applies where a cache and
-            a run have these classes.
+        classes: Classes of a cache -> classes of the runs, as in `evaluate`, also for its default. A pair
+            applies where a cache and a run have these classes.
         shared_classes: As in `evaluate`.
         on_run: Called with a line about each run.
 

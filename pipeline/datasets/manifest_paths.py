@@ -8,7 +8,7 @@ fits. Nothing outside the directory is examined.
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import nsmallest
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -27,6 +27,9 @@ _UNTIDY = re.compile(r"(^|/)\.?(/|$)")
 """Empty parts, parts of one dot, and a '/' at the end, which `PurePosixPath` removes."""
 
 _ALLOWED = "a path inside the manifest's directory, without '..'"
+_LONGEST = 4095
+"""Characters of a path. Linux opens no path of more bytes."""
+
 _SAMPLE = 100
 """Number of absolute paths that determine the directory that they start from."""
 
@@ -36,6 +39,9 @@ _SHOWN = 3
 
 _Walked = tuple[str, frozenset[str]]
 """Existing path, and how it differs from the text, in words."""
+
+_TOP: _Walked = "", frozenset()
+"""The manifest's directory."""
 
 
 class Found(NamedTuple):
@@ -65,12 +71,13 @@ class ManifestPaths:
     def __init__(self, folder: Folder, rows: Iterable[Row]) -> None:
         self.folder = folder
         self._found: dict[str, dict[str, Found]] = {column: {} for column in PATH_COLUMNS}
-        self._walked: dict[str, _Walked | None] = {"": ("", frozenset())}
+        self._walked: dict[str, _Walked | None] = {"": _TOP}
         self._listings: dict[str, tuple[dict[str, list[str]], dict[str, list[str]]]] = {}
         foreign: dict[str, set[str]] = {column: set() for column in PATH_COLUMNS}
         for row in rows:
             for column, texts in foreign.items():
-                if _ABSOLUTE.match(text := row.get(column)) and self._is_foreign(text):
+                text = row.get(column)
+                if len(text) <= _LONGEST and _ABSOLUTE.match(text) and self._is_foreign(text):
                     texts.add(text)
         self._starts = {c: self._common_starts(sorted(texts)[:_SAMPLE]) for c, texts in foreign.items()}
 
@@ -106,6 +113,8 @@ class ManifestPaths:
     def _find(self, row: Row, column: str, text: str) -> Found:
         if not text or "\0" in text or (".." in text and _UP.search(text)):
             raise row.wrong(column, _ALLOWED)
+        if len(text) > _LONGEST:
+            raise row.wrong(column, f"{_ALLOWED}, of at most {_LONGEST} characters; it has {len(text)}")
         plain = PurePosixPath(text).as_posix() if _UNTIDY.search(text) else text
         is_there, elsewhere = (False, None) if plain.startswith("/") else self.folder.find(plain)
         if is_there:
@@ -176,16 +185,24 @@ class ManifestPaths:
 
     def _holds(self, path: str) -> bool:
         """Return whether something is at a path, if needed in another Unicode form or case."""
-        return self.folder.holds(path) or self._walk(path) is not None
+        return all(map(self.folder.holds, _beginnings(path))) or self._walk(path) is not None
 
     def _walk(self, path: str) -> "_Walked | None":
         """Return the existing path that differs only in form or case, and the changes; None without one."""
         parent, _, part = path.rpartition("/")
-        if parent not in self._walked:
-            self._walked[parent] = self._walk(parent)
-        walked = self._walked[parent]
+        walked = self._walked.get(parent)
         if walked is None:
-            return None
+            walked = _TOP
+            for here in _beginnings(parent):
+                if here not in self._walked:
+                    self._walked[here] = self._step(walked, here.rpartition("/")[2])
+                walked = self._walked[here]
+                if walked is None:
+                    return None
+        return self._step(walked, part)
+
+    def _step(self, walked: "_Walked", part: str) -> "_Walked | None":
+        """Return the path, found as in `_walk`, of a name in a directory that exists."""
         here, changes = walked
         by_form, by_look = self._listing(here)
         same = by_form.get(unicodedata.normalize("NFC", part), [])
@@ -224,6 +241,16 @@ def _parts(text: str) -> list[str]:
     """Return the parts of an absolute path. The first is the drive, or empty before the first '/'."""
     first, *others = _slashed(text).split("/")
     return [first, *(part for part in others if part)]
+
+
+def _beginnings(path: str) -> Iterator[str]:
+    """Yield the first part of a path with '/' between its parts, the first two, and so on; none if empty."""
+    end = path.find("/")
+    while end >= 0:
+        yield path[:end]
+        end = path.find("/", end + 1)
+    if path:
+        yield path
 
 
 def _start(parts: list[str], number: int) -> str:

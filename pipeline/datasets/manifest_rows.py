@@ -83,7 +83,7 @@ def meaning_of_cell(row: Row, column: str, paths: ManifestPaths) -> str:
 
 
 class Labelling(NamedTuple):
-    """What a list states about a clip besides its features; see `ClipRef`."""
+    """The label, splits, polarity and group that a list gives a clip; see `ClipRef`."""
 
     label: int = -1
     splits: tuple[Split, ...] = ()

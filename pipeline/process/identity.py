@@ -53,10 +53,11 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
 
     If a step has another algorithm version, its line names the versions alone, such as ``tracks: version 2
     here, 1 there``. An identity without versions is one from before decision 0007: it has version 1 and holds
-    every setting.
+    every setting. The defaults of a later version than this program's are not known, so that two caches of
+    such a version are compared by the settings that they list.
 
     Args:
-        mine: The identity of this machine's models and settings.
+        mine: The identity of this machine's models and settings, or of another cache.
         theirs: The identity that a cache stores.
     """
     here, there = dict(mine), dict(theirs)
@@ -71,7 +72,8 @@ def identity_differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> 
         elif found := _version_difference(step, stored_version(one), stored_version(other)):
             lines.append(found)
         else:
-            defaults = {VERSION: stored_version({}), **default_settings(kind)}
+            is_later = isinstance(number := stored_version(one), int) and number > kind.VERSION
+            defaults = {VERSION: stored_version({}), **({} if is_later else default_settings(kind))}
             lines += differences({section: {**defaults, **one}}, {section: {**defaults, **other}})
     return lines + differences(here, there)
 

@@ -1,7 +1,8 @@
 """Checks of a stored array before any of it is read, because caches come from other people.
 
-Type, shape, chunks and codecs have to be those of the writer. A cache can therefore not make a reader
-allocate more memory than by the schema's sizes, run another codec, or follow a reference.
+Type, shape, byte order, codecs, chunks and names of chunks have to be those of the writer. A cache can
+therefore not make a reader allocate more memory than by the schema's sizes, run another codec, or follow a
+reference, and chunks that are read without zarr (`raw_chunks`) have the values that zarr reads.
 """
 
 from typing import Any
@@ -27,7 +28,8 @@ def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) 
         where: Location of the cache, for messages.
 
     Raises:
-        CacheError: The array is missing, or its type, shape, chunks or codecs differ.
+        CacheError: The array is missing, or its type, shape, byte order, codecs, chunks or their
+            names differ.
     """
     array: Any = group.get(meta.stored_name(spec))
     if not isinstance(array, zarr.Array):
@@ -42,6 +44,11 @@ def zarr_array(group: zarr.Group, spec: ArraySpec, meta: CacheMeta, where: str) 
     _require(spec, where, "chunks", grid, meta.chunks(spec))
     codecs = [type(codec).__name__ for codec in metadata.codecs]
     _require(spec, where, "codecs", codecs, _CODECS["text" if spec.dtype == "str" else "number"])
+    if spec.dtype != "str" and np.dtype(spec.dtype).itemsize > 1:
+        order = getattr(metadata.codecs[0].endian, "value", None)
+        _require(spec, where, "byte order", order, "little")
+    keys = metadata.chunk_key_encoding
+    _require(spec, where, "chunk names", f"{keys.name} with '{keys.separator}'", "default with '/'")
     _require(spec, where, "storage transformers", len(metadata.storage_transformers), 0)
     return array
 

@@ -33,7 +33,7 @@ def read_chunk(
     """Read rows of one chunk of an array of numbers.
 
     Args:
-        array: Zarr array.
+        array: Zarr array that `checks.zarr_array` accepts.
         spec: Its entry in the schema.
         start: First row.
         end: Row after the last.
@@ -66,7 +66,7 @@ def read_chunks(array: Any, spec: ArraySpec, start: int, end: int) -> npt.NDArra
     Rows of a chunk that is not stored are fill values.
 
     Args:
-        array: Zarr array.
+        array: Zarr array that `checks.zarr_array` accepts.
         spec: Its entry in the schema.
         start: First row.
         end: Row after the last.
