@@ -160,6 +160,40 @@ def test_children_that_cannot_start_end_the_run_and_blame_no_clip(folder, monkey
         list(pool.stream(jobs_of(folder, *NAMES)))
 
 
+def wait_for_children(pool, number, seconds=60.0):
+    until = time.monotonic() + seconds
+    while len(pool.pids) < number and time.monotonic() < until:
+        time.sleep(0.05)
+    return pool.pids
+
+
+def test_children_that_start_at_once_are_there_before_the_first_job_and_do_it(folder):
+    with DecodePool(2, starts_at_once=True) as pool:
+        pids = wait_for_children(pool, 2)
+        assert len(pids) == 2
+        assert [type(answer) for answer in answers(pool, jobs_of(folder, *NAMES))] == [Decoded] * len(NAMES)
+        assert sorted(pool.pids) == sorted(pids)
+    assert all(gone(pid) for pid in pids)
+
+
+def test_children_that_start_at_once_and_are_not_needed_end_with_the_pool():
+    pool = DecodePool(2, starts_at_once=True)
+    pids = wait_for_children(pool, 2)  # they import their modules now
+    pool.close()
+    assert len(pids) == 2
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_child_that_could_not_start_at_once_is_tried_again_at_the_first_job(folder, monkeypatch):
+    real = sys.executable
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with DecodePool(1, starts_at_once=True) as pool:
+        with pytest.raises(OusError, match=r"do not start \(exit code 1\)"):
+            answers(pool, jobs_of(folder, "a"))
+        monkeypatch.setattr(sys, "executable", real)
+        assert type(answers(pool, jobs_of(folder, "a"))[0]) is Decoded
+
+
 def test_two_threads_share_the_children(folder):
     found = {}
     with DecodePool(1) as pool:

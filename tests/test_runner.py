@@ -17,6 +17,9 @@ from pipeline.display.text import lines
 from pipeline.errors import CacheError, DatasetError, OusError, WeightsError
 from pipeline.executor import LocalExecutor, Observer
 from pipeline.features import Encoder
+from pipeline.frames.pool import PoolClosedError
+from pipeline.frames.requests import DecodeJob
+from pipeline.frames.sampling import FrameConfig
 from pipeline.process import ExtractConfig, Pace, prepare
 from pipeline.runner import BlockWorkerSetup, RunOptions, RunReport, executor_of, worker
 from pipeline.store.location import Location
@@ -66,6 +69,34 @@ def test_other_settings_are_rejected_before_any_weights_are_looked_for(index, un
     executor = LocalExecutor(worker.BlockWorkerSetup(config=config, device="cpu"))
     with pytest.raises(CacheError, match=r"made differently: .* Give another --cache, or the"):
         runner.extract(index, config, executor, undisturbed, RunOptions())
+
+
+def test_decoders_start_before_the_models_and_end_if_these_cannot_be_loaded(monkeypatch):
+    pools = []
+
+    class Pool(worker.DecodePool):
+        def __init__(self, *args, **named):
+            super().__init__(*args, **named)
+            pools.append((self, named["starts_at_once"]))
+
+    def load(*_args, **_named):
+        assert [at_once for _, at_once in pools] == [True]
+        raise WeightsError("no weights here")  # noqa: TRY003
+
+    monkeypatch.setattr(worker, "DecodePool", Pool)
+    monkeypatch.setattr(worker, "load_models", load)
+    with pytest.raises(WeightsError, match="no weights here"):
+        worker.BlockWorkerSetup(config=ExtractConfig(), device="cpu", decoders=1).start()
+    with pytest.raises(PoolClosedError):
+        pools[0][0].parts(DecodeJob(path=Path("none.mp4"), config=FrameConfig()))
+    assert_ends(pools[0][0])
+
+
+def assert_ends(pool):
+    until = time.monotonic() + 60
+    while pool.pids and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not pool.pids
 
 
 def test_a_cache_is_filled_and_tells_each_outcome(index, undisturbed):

@@ -44,6 +44,8 @@ class DecodePool:
             received alone.
         child_bytes: Most bytes of address space of a process.
         buffer: Function that allocates memory for a clip's pixels, for instance page-locked.
+        starts_at_once: Whether the processes start now, in parallel with this thread, and not at the first
+            jobs. If one cannot start, the first job tries again and reports the error.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class DecodePool:
         waiting_bytes: int = WAITING_BYTES,
         child_bytes: int = CHILD_BYTES,
         buffer: Callable[[int], Bytes] = plain_buffer,
+        starts_at_once: bool = False,
     ) -> None:
         self._clip_seconds = clip_seconds
         self._child_bytes = child_bytes
@@ -63,6 +66,7 @@ class DecodePool:
         self._children: dict[int, Child] = {}
         self._streams: set[PoolStream] = set()
         self._closed = False
+        self._starts_at_once = starts_at_once
         self._threads = [
             threading.Thread(target=self._serve, args=(number,), name=f"decoder-{number}", daemon=True)
             for number in range(num_children)
@@ -148,6 +152,8 @@ class DecodePool:
 
     def _serve(self, number: int) -> None:
         """Send jobs to one child, which is replaced after each death, until the pool is closed."""
+        if self._starts_at_once:
+            self._start_early(number)
         while (work := self._jobs.get()) is not None and not self._closed:
             stream, place, job = work
             if stream.left.is_set():
@@ -167,6 +173,13 @@ class DecodePool:
                 stream.answers.put((place, error, 0))
                 self._discard(number)
         self._discard(number)
+
+    def _start_early(self, number: int) -> None:
+        """Start a child before the first job."""
+        try:
+            self._child(number)
+        except Exception:  # noqa: BLE001 - the first job tries again, and its caller gets the error
+            self._discard(number)
 
     def _discard(self, number: int) -> None:
         """End a child if there is one, also while it decodes."""

@@ -73,13 +73,19 @@ class BlockWorkerSetup:
         )
 
     def start(self, cores: tuple[int, ...] | None = None) -> "BlockWorker":
-        """Load the models and start the decoders. Raises WeightsError or ConfigError."""
+        """Start the decoders and load the models. Raises WeightsError or ConfigError."""
         keep_memory()
         num_cores = len(use_cores(cores))
         device = choose_device(self.device)
-        models = load_models(self.config, device, for_timing=self.for_timing)
         num_decoders = self._num_decoders(device, num_cores)
-        pool = DecodePool(num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device))
+        pool = DecodePool(
+            num_decoders, clip_seconds=self.clip_seconds, buffer=_buffer_for(device), starts_at_once=True
+        )
+        try:  # the processes start while the models are loaded
+            models = load_models(self.config, device, for_timing=self.for_timing)
+        except BaseException:
+            pool.close()
+            raise
         return BlockWorker(models, pool, num_decoders)
 
     def _num_decoders(self, device: torch.device, num_cores: int) -> int:

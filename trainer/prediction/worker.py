@@ -106,7 +106,7 @@ class PredictSetup:
         }
         config = check_run(run, where, face_run=self.face_run, **given)
         face_run = None if self.face_run is None else load_run(self.face_run, device=self.device)
-        decoder = DecodePool(self.decoders or decoders_for(where, num_cores))
+        decoder = DecodePool(self.decoders or decoders_for(where, num_cores), starts_at_once=True)
         try:
             planned = self._planned(run, config, decoder)
             models = load_run_models(run, where, **given)
