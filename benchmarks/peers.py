@@ -182,7 +182,7 @@ def detection(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     if args.clips:
         videos = clip_files.given_clips(args.clips, args.detector_clips)
     else:
-        drawn = args.work / f"drawn-large-{args.detector_clips}"
+        drawn = args.work / f"drawn-large-{args.detector_clips}-{args.frames}"
         videos = clip_files.draw_clips(drawn, args.detector_clips, args.frames, _LARGE)
     listed = clip_files.list_clips(videos, scratch / "large")
     index = DatasetIndex(
@@ -245,18 +245,16 @@ def main() -> None:
     about = about_this_run({}, {name: value for name, value in vars(args).items() if name != "out"})
     about["command"] = ["python", "-m", "benchmarks.peers", *about["command"][1:]]
     result: dict[str, Any] = {**about, "rounds": args.rounds}
-    with tempfile.TemporaryDirectory(prefix="run-", dir=args.work) as folder:
-        scratch = Path(folder)
-        if args.part != "detection":
-            result["encoding"] = encoding(args, scratch)
-        if args.part != "encoding":
-            result["detection"] = detection(args, scratch)
-    environments = ("clip-video-encode", "video_features", "facenet-pytorch")
-    result["peer_versions"] = {
-        name: versions_in(args.work / name) for name in environments if (args.work / name).is_dir()
-    }
     result["video_features"] = _commit(args.video_features) if args.video_features else "not given"
-    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    parts = {"encoding": encoding, "detection": detection}
+    with tempfile.TemporaryDirectory(prefix="run-", dir=args.work) as folder:
+        for name in parts if args.part == "all" else (args.part,):
+            result[name] = parts[name](args, Path(folder))
+            environments = ("clip-video-encode", "video_features", "facenet-pytorch")
+            result["peer_versions"] = {
+                peer: versions_in(args.work / peer) for peer in environments if (args.work / peer).is_dir()
+            }
+            args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def _commit(checkout: Path) -> str:
