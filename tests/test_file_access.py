@@ -39,7 +39,7 @@ ALLOWED = {
     ("prediction/video.py", "write"): "an image of a video",
     ("prediction/writing.py", "write"): "into a file of OwnDir",
     ("report/sheet.py", "is_file"): "whether a data set is a drawn one",
-    ("commands.py", "is_file"): "whether an interrupted run holds a model",
+    ("train_command.py", "is_file"): "whether an interrupted run holds a model",
 }
 
 

@@ -9,10 +9,7 @@ from benchmarks.scaling import measures
 from benchmarks.scaling.requests import counted_requests
 
 RESULTS = Path(__file__).parents[1] / "results"
-_S3 = (
-    "Amazon S3 User Guide, Best practices design patterns: optimizing Amazon S3 performance "
-    "(https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html)"
-)
+_S3 = "Amazon S3 User Guide, Best practices design patterns: optimizing Amazon S3 performance"
 _VALIDATION = {"num_blocks": 60, "device_seconds": 0.2, "write_seconds": 0.3}
 
 ASSUMED: dict[str, tuple[float, str]] = {
