@@ -7,7 +7,6 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.config import override
@@ -20,47 +19,37 @@ from tests.command_line import call
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 from tests.two_caches import (
     CONTEMPT,
+    CPU,
     NUM,
+    QUICK,
+    SEVERAL,
     contempt_cache,
     contempt_static,
     given_validation,
     other_cache,
+    records,
+    write_two,
 )
 from trainer import evaluate, resume, train, train_command, transfer
 from trainer.checkpoint import load_checkpoint
 from trainer.export import export_model
 from trainer.export.push import require_rights
-from trainer.presets import smoke
 from trainer.report import report
 from trainer.runs import load_run
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
-QUICK = override(smoke(), ["schedule.max_epochs=1"])
-SEVERAL = override(smoke(), ["schedule.max_epochs=3", "model.dropout=0.2", "optim.warmup_steps=2"])
-TRAIN = 2 * NUM // 3
-"""Training clips of a tiny cache, before any are held out."""
-
-CPU = torch.device("cpu")
-
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory):
     """The tiny cache with given validation clips, and a cache of another dataset."""
-    folder = tmp_path_factory.mktemp("caches")
-    first = tiny_cache(folder / "a.zarr", membership=given_validation())
-    return first, contempt_cache(folder / "b.zarr")
+    return write_two(tmp_path_factory.mktemp("caches"))
 
 
 @pytest.fixture(scope="module")
 def run(caches, tmp_path_factory):
     """A run on both."""
     return train(list(caches), tmp_path_factory.mktemp("runs") / "run", QUICK, device="cpu")
-
-
-def records(run_dir):
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 # What is rejected

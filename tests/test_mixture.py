@@ -6,7 +6,6 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from pipeline.config import override
@@ -16,48 +15,39 @@ from pipeline.store.location import Location
 from pipeline.types import Split
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
 from tests.two_caches import (
+    CPU,
     NUM,
+    QUICK,
+    SEVERAL,
+    TRAIN,
     contempt_cache,
     given_validation,
     joined_cache,
     other_cache,
+    records,
+    write_two,
 )
 from trainer import block_reading, clip_loading, evaluate, train
 from trainer.checkpoint import load_checkpoint, origin_of
 from trainer.class_balance import class_counts, drawing_shares, mixture_shares
 from trainer.config import TrainConfig, learnt
-from trainer.presets import smoke
 from trainer.run_directory import load_info
 from trainer.runs import load_run
 from trainer.scene_sample import find_scenes
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
 
-QUICK = override(smoke(), ["schedule.max_epochs=1"])
-SEVERAL = override(smoke(), ["schedule.max_epochs=3", "model.dropout=0.2", "optim.warmup_steps=2"])
-TRAIN = 2 * NUM // 3
-"""Training clips of a tiny cache, before any are held out."""
-
-CPU = torch.device("cpu")
-
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory):
     """The tiny cache with given validation clips, and a cache of another dataset."""
-    folder = tmp_path_factory.mktemp("caches")
-    first = tiny_cache(folder / "a.zarr", membership=given_validation())
-    return first, contempt_cache(folder / "b.zarr")
+    return write_two(tmp_path_factory.mktemp("caches"))
 
 
 @pytest.fixture(scope="module")
 def run(caches, tmp_path_factory):
     """A run on both."""
     return train(list(caches), tmp_path_factory.mktemp("runs") / "run", QUICK, device="cpu")
-
-
-def records(run_dir):
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 # How often a clip is drawn

@@ -246,7 +246,7 @@ def test_a_lost_attempt_takes_no_clip_back_that_another_has_stored(index, tmp_pa
 
     def in_between(self, start, rows):
         stores.append((rows["status"] == Status.PENDING).sum())
-        if len(stores) == 2:  # the other attempt does the whole block before the late one goes on
+        if len(stores) == 2:  # the other attempt does the whole block before the late one continues
             with monkeypatch.context() as patch:
                 patch.setattr(CacheWriter, "write_block", real)
                 other.run(task)

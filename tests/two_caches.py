@@ -1,16 +1,27 @@
 """Two tiny caches of different datasets, and one cache that holds the clips of both."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
+from pipeline.config import override
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.store.writer import CacheWriter
 from pipeline.types import Split
 from tests.tiny_cache import tiny_cache, tiny_meta, tiny_static
+from trainer.presets import smoke
 
 NUM = 48
+QUICK = override(smoke(), ["schedule.max_epochs=1"])
+SEVERAL = override(smoke(), ["schedule.max_epochs=3", "model.dropout=0.2", "optim.warmup_steps=2"])
+TRAIN = 2 * NUM // 3
+"""Training clips of a tiny cache, before any are held out."""
+
+CPU = torch.device("cpu")
 CONTEMPT = ("joy", "neutral", "sad", "contempt")
 """Classes of `other_cache`: two under other names, one in common, and one that the tiny cache lacks."""
 
@@ -44,6 +55,18 @@ def contempt_cache(path: Path, **changes: np.ndarray) -> Path:
     """Write a cache of another dataset with the classes `CONTEMPT`."""
     meta = tiny_meta(dataset="other", class_names=CONTEMPT)
     return other_cache(path, meta, **{**contempt_static(), **changes})
+
+
+def write_two(folder: Path) -> tuple[Path, Path]:
+    """Write the tiny cache with given validation clips, and a cache of another dataset."""
+    first = tiny_cache(folder / "a.zarr", membership=given_validation())
+    return Path(first), contempt_cache(folder / "b.zarr")
+
+
+def records(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the epochs of a run without their times."""
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def joined_cache(path: Path, first: Path, added: Path) -> Path:

@@ -291,7 +291,8 @@ class _StoredRows:
         if len(others):
             for name, stored in self._writer.read_block(self._start).items():
                 arrays[name][others] = stored[others]
-        self._writer.mark_pending(self._start, places)
+        if self._status[places].any():
+            self._writer.mark_pending(self._start, places)
         return arrays
 
     def keep_done(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
