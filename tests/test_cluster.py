@@ -158,6 +158,9 @@ def test_what_stops_a_worker_from_starting_is_told_as_it_is(executor, monkeypatc
         def exception(self, timeout=None):
             return PermissionError(13, "Permission denied", "/weights/ViT-L-14.pt")
 
+        def add_done_callback(self, function):
+            function(self)
+
     monkeypatch.setattr(executor._client, "submit", lambda *_args, **_more: Ended())
     with pytest.raises(PermissionError, match="ViT-L-14.pt"):
         model_info(executor)
@@ -190,7 +193,7 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     workers = [cluster.add_worker() for _ in range(2)]
     path = tmp_path / "feats.zarr"
     killed = start(run_clips.root, path, "--scheduler", str(cluster.file))
-    wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders at work")
+    wait_for(lambda: any(decoders(worker.pid) for worker in workers), "decoders, started with the models")
     killed.kill()
     killed.communicate()
     wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "a vanished client is noticed", 60)
@@ -210,7 +213,9 @@ def test_two_workers_started_by_hand_give_the_same_bytes_and_are_left_as_they_we
     wait_for(lambda: not any(decoders(worker.pid) for worker in workers), "the decoders end", 60)
 
 
-def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunks, cluster, tmp_path):
+@pytest.mark.parametrize("when", ["models", "clips"])
+def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunks, cluster, tmp_path, when):
+    """A worker dies while it loads its models, with its decoders started, or after the first clips."""
     first = cluster.add_worker()
     path = tmp_path / "feats.zarr"
     run = start(run_clips.root, path, "--scheduler", str(cluster.file))
@@ -218,10 +223,14 @@ def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunk
     assert run.stdout is not None
     reader = threading.Thread(target=lambda: printed.extend(run.stdout))
     reader.start()
-    wait_for(lambda: decoders(first.pid), "decoders at work")
+    if when == "models":
+        wait_for(lambda: decoders(first.pid), "decoders that wait for the models")
+    else:
+        wait_for(lambda: finished_blocks(path), "a first block")
     real_runs.kill_group(first)
     before = len(printed)
-    wait_for(lambda: any("waiting for workers" in line for line in printed[before:]), "a word of waiting")
+    shown = {"models": "no worker is connected; waiting for one", "clips": "waiting for workers"}[when]
+    wait_for(lambda: any(shown in line for line in printed[before:]), f"'{shown}'")
     cluster.add_worker()
     reader.join(real_runs.PATIENCE_SECONDS)
     run.stdout.close()
@@ -232,7 +241,7 @@ def test_workers_that_are_gone_are_waited_for_aloud(run_clips, undisturbed_chunk
 def test_a_scheduler_that_is_gone_ends_the_run_in_one_line(run_clips, cluster, tmp_path):
     worker = cluster.add_worker()
     run = start(run_clips.root, tmp_path / "feats.zarr", "--scheduler", str(cluster.file))
-    wait_for(lambda: decoders(worker.pid), "decoders at work")
+    wait_for(lambda: decoders(worker.pid), "decoders, started with the models")
     asked = time.monotonic()
     cluster.scheduler.kill()
     code, said = finish(run)

@@ -28,7 +28,7 @@ class Answered:
     def __init__(self, *made: dict[str, str] | None) -> None:
         self.made = made
 
-    def ask_worker(self, question):
+    def ask_worker(self, question, observer=None):
         return question(SimpleNamespace(remarks=lambda: ((RANDOM,), ())))
 
     def run(self, tasks, observer):

@@ -29,10 +29,10 @@ class Clocked(LocalExecutor):
     def __init__(self, root, now, info):
         self.root, self.now, self.ran, self._info = root, now, [], info
 
-    def ask_setup(self, question):
+    def ask_setup(self, question, observer=None):
         return dataclasses.replace(self._info, has_weights=False)
 
-    def ask_worker(self, question):
+    def ask_worker(self, question, observer=None):
         return self._info
 
     def seconds(self, clips) -> float:

@@ -69,7 +69,12 @@ def test_the_graph_answers_as_the_run_for_any_number_of_clips(cache, tmp_path, c
         probabilities = run.calibrated(expected.logits_BC).numpy()
         assert found["probabilities"].shape == (size, len(run.class_names))
         np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-5)
-        np.testing.assert_array_equal(found["probabilities"].argmax(axis=1), probabilities.argmax(axis=1))
+        first, second = np.sort(probabilities, axis=1)[:, :-3:-1].T
+        is_clear = first - second > 2e-5  # twice the tolerance; a tie may have either class
+        assert is_clear.mean() > 0.9
+        np.testing.assert_array_equal(
+            found["probabilities"].argmax(axis=1)[is_clear], probabilities.argmax(axis=1)[is_clear]
+        )
         if expected.polarity_logits_BP is not None:
             np.testing.assert_allclose(
                 found["polarity"], torch.softmax(expected.polarity_logits_BP, dim=1).numpy(), atol=1e-5

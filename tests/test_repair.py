@@ -136,7 +136,7 @@ def test_other_models_are_refused_and_nothing_is_touched(made, monkeypatch):
     other = executor_of(small_models())
     info = model_info(other)
     info.identity["features"]["precision"] = "bf16"
-    monkeypatch.setattr(other, "ask_worker", lambda _: info)
+    monkeypatch.setattr(other, "ask_worker", lambda *_: info)
     monkeypatch.setattr("pipeline.repair.make_executor", lambda config, _: other)
     with pytest.raises(
         CacheError, match='only by the models that made it: features.precision: "bf16" here, "fp32" there'

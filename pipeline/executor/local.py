@@ -45,11 +45,11 @@ class LocalExecutor(Generic[TaskT, ResultT]):
             self._worker = self._setup.start()
         return self._worker
 
-    def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
+    def ask_setup(self, question: Callable[[Any], AnyT], observer: Observer | None = None) -> AnyT:
         """See `Executor`."""
         return question(self._setup)
 
-    def ask_worker(self, question: Callable[[Any], AnyT]) -> AnyT:
+    def ask_worker(self, question: Callable[[Any], AnyT], observer: Observer | None = None) -> AnyT:
         """See `Executor`."""
         return question(self.worker)
 

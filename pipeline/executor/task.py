@@ -101,12 +101,16 @@ class Executor(Protocol[TaskT, ResultT_co]):
         """Whether there is currently no worker, so that all tasks wait."""
         ...
 
-    def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
+    def ask_setup(self, question: Callable[[Any], AnyT], observer: Observer | None = None) -> AnyT:
         """Return `question(setup)`, computed on the machine of a worker; no worker is started."""
         ...
 
-    def ask_worker(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """Return `question(worker)`; a worker is started if needed, and errors of its start are raised."""
+    def ask_worker(self, question: Callable[[Any], AnyT], observer: Observer | None = None) -> AnyT:
+        """Return `question(worker)`; a worker is started if needed, and errors of its start are raised.
+
+        If the worker's process is lost meanwhile, another one is asked, or waited for. The observer is called
+        as in `run`.
+        """
         ...
 
     def run(

@@ -68,7 +68,7 @@ def estimate(outline: Outline, executor: BlockExecutor, say: Callable[[str], Non
     began = time.monotonic()
     if say is not None:
         say(f"{executor.where}; loading the models")
-    info = model_info(executor)
+    info = model_info(executor, say)
     load_seconds = time.monotonic() - began
     opening = checked(outline.index, outline.config, info, outline.cache)
     workload, root = outline.workload, outline.index.root

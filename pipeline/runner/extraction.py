@@ -61,7 +61,7 @@ def extract(
         if options.reuse:
             FeatureCache.open(options.reuse).close()  # a missing one is reported before models are loaded
         require_same_settings(unloaded_model_info(executor), place)
-        info = model_info(executor)
+        info = model_info(executor, say)
         if say is not None:
             say(f"{config.encoder.name}: {info.conventions}")
         lock.check()

@@ -14,7 +14,7 @@ import torch
 
 from pipeline.device import choose_device, device_fault, is_device_fault
 from pipeline.errors import CacheError, OusError, counted, first_line
-from pipeline.executor import Executor, LocalExecutor, TaskContext
+from pipeline.executor import Executor, LocalExecutor, Observer, TaskContext
 from pipeline.executor.machine import available_cores, decoders_for, keep_memory, use_cores
 from pipeline.process import (
     CLIP_SECONDS,
@@ -109,10 +109,30 @@ class _LoadedSetup:
         return self.worker
 
 
-def model_info(executor: Executor[Any, Any]) -> ModelInfo:
-    """Load the workers' models and describe them. Raises WeightsError or ConfigError."""
-    info: ModelInfo = executor.ask_worker(methodcaller("model_info"))
+def model_info(executor: Executor[Any, Any], say: Callable[[str], None] | None = None) -> ModelInfo:
+    """Load the workers' models and describe them.
+
+    Args:
+        executor: The workers.
+        say: Called if all workers are lost meanwhile, so that others are waited for.
+
+    Raises:
+        WeightsError: Weights are missing or damaged.
+        ConfigError: A setting does not fit the workers' device.
+    """
+    info: ModelInfo = executor.ask_worker(methodcaller("model_info"), _Waiting(say))
     return info
+
+
+class _Waiting(Observer):
+    """Observer that shows that there is no worker."""
+
+    def __init__(self, say: Callable[[str], None] | None) -> None:
+        self._say = say
+
+    def on_waiting(self) -> None:
+        if self._say is not None:
+            self._say("no worker is connected; waiting for one")
 
 
 def unloaded_model_info(executor: Executor[Any, Any]) -> ModelInfo:

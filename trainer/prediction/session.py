@@ -64,8 +64,9 @@ def predict_all(
         OusError: No worker connects, or a device fails.
     """
     observer, cancel = observer or PredictObserver(), cancel or CancelToken()
+    watch = _Watch(observer, cancel)
     try:
-        banners, notes = executor.ask_worker(methodcaller("remarks"))
+        banners, notes = executor.ask_worker(methodcaller("remarks"), watch)
     except TaskCancelledError:
         return PredictReport(videos=(), banners=run.banners, page=None, is_interrupted=True)
     for note in notes:
@@ -79,7 +80,7 @@ def predict_all(
     results: dict[int, VideoResult] = {}
     is_complete = False
     try:
-        with closing(executor.run(tasks, _Watch(observer, cancel))) as done:
+        with closing(executor.run(tasks, watch)) as done:
             for task, result in done:
                 results[task.number] = result or failed(task, _DIED)
                 observer.on_video(results[task.number].video)

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import queue
 import secrets
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
@@ -120,13 +121,13 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         has_pages = "dashboard" in self._client.scheduler_info().get("services", {})
         return str(self._client.dashboard_link) if has_pages else ""
 
-    def ask_setup(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """See `Executor`. Raises OusError if no worker connects."""
-        return self._ask(worker_plugin.ask_setup, question)
+    def ask_setup(self, question: Callable[[Any], AnyT], observer: Observer | None = None) -> AnyT:
+        """See `Executor`. Raises OusError if no worker connects, or those of an own cluster are gone."""
+        return self._ask(worker_plugin.ask_setup, question, observer)
 
-    def ask_worker(self, question: Callable[[Any], AnyT]) -> AnyT:
-        """See `Executor`. Raises OusError if no worker connects."""
-        return self._ask(worker_plugin.ask_worker, question)
+    def ask_worker(self, question: Callable[[Any], AnyT], observer: Observer | None = None) -> AnyT:
+        """See `Executor`. Raises OusError if no worker connects, or those of an own cluster are gone."""
+        return self._ask(worker_plugin.ask_worker, question, observer)
 
     def run(
         self, tasks: Iterable[TaskT], observer: Observer | None = None
@@ -159,9 +160,22 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         """See `Executor`. On a shared cluster, running tasks end when they check their token."""
         self._connection.close(self._plugin)
 
-    def _ask(self, function: Callable[..., Any], question: Callable[[Any], AnyT]) -> AnyT:
-        self._connection.require_a_worker()
-        answer: AnyT = result_of(self._client.submit(function, self._plugin, question, pure=False))
+    def _ask(
+        self, function: Callable[..., Any], question: Callable[[Any], AnyT], observer: Observer | None
+    ) -> AnyT:
+        """Let any worker answer. If it dies, Dask waits for another one."""
+        self._observer = observer or Observer()
+        with translate_errors():
+            self._connection.require_a_worker()
+            future = self._client.submit(function, self._plugin, question, pure=False)
+        ended = threading.Event()
+        future.add_done_callback(lambda _: ended.set())
+        while not ended.wait(_SECONDS_BETWEEN_LOOKS):
+            self._observer.on_tick()
+            self._look(now=True)
+        if self.is_waiting:
+            self._look(now=True)
+        answer: AnyT = result_of(future)
         return answer
 
     def _submitted(
