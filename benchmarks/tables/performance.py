@@ -192,8 +192,8 @@ def _accuracy(recorded: dict[str, Any]) -> list[str]:
     return [
         "",
         f"WAR of the demo's full model (preset smoke), {len(war['fp32'])} seeds: {means['fp32']:.1f}% in "
-        f"fp32, {means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% interval {low:+.1f} to "
-        f"{high:+.1f}).",
+        f"fp32, {means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% interval "
+        f"{low:+.1f} to {high:+.1f}).",
     ]
 
 
