@@ -87,7 +87,7 @@ def main() -> None:
             times.append(timed(args.cache, one_row, args.runs, workers, args.preset)[0])
     table_seconds, observer = timed(args.cache, table(args.table), args.seeds, None, args.preset)
     result = {
-        **{name: value for name, value in about.items() if name not in ("command", "config")},
+        **about,
         "side_by_side": {
             "runs": args.runs,
             "one_after_the_other_seconds": min(took[1]),

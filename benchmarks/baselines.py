@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.findings import difference
+from benchmarks.findings import difference, settings_of
 from pipeline.bench.result import about_this_run
 from trainer.ablate.aggregate import RowResult
 from trainer.ablate.load_results import StoredSweep, read_sweep
@@ -72,13 +72,13 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    about = about_this_run({}, {})
     grid = read_sweep(args.grid)
     bound, chance, clips = described(args.truth, grid)
     rows = {row.name: measured_row(row, bound) for row in grid.result.rows}
     request = grid.result.request
+    about = about_this_run(settings_of(request), {"grid": args.grid, "truth": args.truth})
     result = {
-        **{name: about[name] for name in ("date", "commit", "machine", "versions")},
+        **about,
         "command": f"ablate --table baselines --preset {request.preset} --seeds {len(request.seeds)}",
         "banners": list(grid.result.banners),
         "preset": request.preset,

@@ -110,7 +110,6 @@ def main() -> None:
     rows = measure(clips, args.weights)
     sizes = {name: list(clip.shape[1:3]) for name, clip in zip(names, clips, strict=True)}
     about = about_this_run(to_dict(TrackConfig()), {"clips": sizes})
-    del about["command"]
     del about["machine"]["load_average"]
     args.out.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
     for row in rows:

@@ -165,7 +165,6 @@ def main() -> None:
     videos = args.data / "videos"
     finders = {"ours": own_finder, **other_finders()}
     about = about_this_run({"shots": to_dict(ShotConfig())}, {"pairs": PAIRS[: args.pairs], "timed": TIMED})
-    del about["command"]
     del about["machine"]["load_average"]
     with tempfile.TemporaryDirectory() as folder:
         cost = costs(videos, Path(folder), args.repeats)

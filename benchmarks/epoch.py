@@ -113,7 +113,7 @@ def main() -> None:
     step, whole, encoder = median(took), speed.seconds, speed.busy["encode"] * speed.seconds
     epoch = DFEW_TRAINING_CLIPS / args.batch
     result = {
-        **{name: value for name, value in about.items() if name not in ("command", "config")},
+        **about,
         "threads": torch.get_num_threads(),
         "prompt_vectors": training.prompts.length,
         "pictures_of_a_step": round(speed.pictures),

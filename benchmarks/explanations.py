@@ -150,7 +150,7 @@ def main() -> None:
     larger = [abs(row["change_first"]) > abs(row["change_drawn"]) for row in rows]
     filled = [np.mean(np.abs(row["ranked"]) < abs(row["ranked"][row["first"]])) * 16 / 15 for row in rows]
     result = {
-        **{name: about[name] for name in ("date", "commit", "machine", "versions")},
+        **about,
         "settings": {"seed": args.seed, "encoder": run.info.encoder_name, "frames": run.info.num_frames},
         "test_clips": num_test,
         "decided_clips": len(decided),

@@ -19,6 +19,7 @@ from scipy import stats
 
 from pipeline.bench.result import about_this_run
 from trainer.ablate.load_results import read_sweep
+from trainer.ablate.sweep_request import SweepRequest
 
 PAIRS = (
     ("full", "no scene"),
@@ -30,6 +31,12 @@ PAIRS = (
     ("query_stream, 12 blocks", "literal, 12 blocks"),
 )
 _CONFIDENCE = 0.95
+
+
+def settings_of(request: SweepRequest) -> dict[str, Any]:
+    """Return preset, settings of all rows, and settings of each row of a sweep, for its record."""
+    rows = {row.name: list(row.settings) for row in request.spec.rows}
+    return {"preset": request.preset, "settings": list(request.settings), "rows": rows}
 
 
 def difference(first: dict[int, float], second: dict[int, float]) -> dict[str, Any]:
@@ -59,8 +66,8 @@ def main() -> None:
     parser.add_argument("grid", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    about = about_this_run({}, {})
     grid = read_sweep(args.grid)
+    about = about_this_run(settings_of(grid.result.request), {"grid": args.grid})
     war: dict[str, dict[int, float]] = {}
     for outcome in grid.outcomes.values():
         if outcome.state == "finished":
@@ -74,7 +81,7 @@ def main() -> None:
         {"first": first, "second": second, **difference(war[first], war[second])} for first, second in PAIRS
     ]
     result = {
-        **{name: about[name] for name in ("date", "commit", "machine", "versions")},
+        **about,
         "banners": list(grid.result.banners),
         "clips": sum(map(sum, next(iter(grid.outcomes.values())).confusion)),
         "rows": rows,

@@ -229,7 +229,6 @@ def main() -> None:
     about = about_this_run(
         {}, {"seeds": args.seeds, "threads": args.threads, "preset": "smoke", "settings": SETTINGS}
     )
-    about["command"] = ["python", "-m", "benchmarks.longtail", *about["command"][1:]]
     base, names = _BASES[args.part]
     found = measured(args.part, args.demo, args.work, range(args.seeds), sys.stdout.write)
     one = next(iter(found[base].values()))

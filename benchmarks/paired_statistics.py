@@ -199,7 +199,7 @@ def main() -> None:
         "false_verdicts": lambda: false_verdicts(args.tables),
     }
     result = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
-    result |= {name: about[name] for name in ("date", "commit", "machine", "versions", "options")}
+    result |= about
     for name in args.parts:
         result[name] = parts[name]()
         args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

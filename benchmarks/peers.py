@@ -243,7 +243,6 @@ def main() -> None:
         if getattr(args, name) is not None:
             setattr(args, name, getattr(args, name).absolute())
     about = about_this_run({}, {name: value for name, value in vars(args).items() if name != "out"})
-    about["command"] = ["python", "-m", "benchmarks.peers", *about["command"][1:]]
     result: dict[str, Any] = {**about, "rounds": args.rounds}
     result["video_features"] = _commit(args.video_features) if args.video_features else "not given"
     parts = {"encoding": encoding, "detection": detection}

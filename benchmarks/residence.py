@@ -239,7 +239,6 @@ def main() -> None:
     keep_memory()
     options = {name: str(value) for name, value in vars(args).items() if name not in ("work", "out")}
     about = about_this_run({}, options)
-    about["command"] = ["python", "-m", "benchmarks.residence", *about["command"][1:]]
     work = Path(tempfile.mkdtemp(prefix="ous-residence-", dir=args.work))
     try:
         clip = load_clip_model(EncoderConfig(name=args.encoder, weights="random"))

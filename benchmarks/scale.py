@@ -314,7 +314,6 @@ def main() -> None:
         sys.stdout.write(json.dumps(clock.stages))
         return
     about = about_this_run({}, {"clips": args.clips, "files": args.files, "block_clips": BLOCK_CLIPS})
-    about["command"] = ["python", "-m", "benchmarks.scale", *about["command"][1:]]
     found = {str(n): measure(args.work, n, has_files=False, only=args.only) for n in args.clips}
     if args.files:
         name = f"{args.files} with files"

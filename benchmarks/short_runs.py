@@ -98,7 +98,6 @@ def main() -> None:
     args = parser.parse_args()
     options = {"runs": args.runs, "rounds": args.rounds, "settings": SETTINGS, "preset": "smoke"}
     about = about_this_run({}, options)
-    about["command"] = ["python", "-m", "benchmarks.short_runs", *about["command"][1:]]
     result: dict[str, Any] = {**about, "parts_seconds": parts(args.cache)}
     checkouts = {"now": _ROOT} if args.before is None else {"before": args.before.resolve(), "now": _ROOT}
     result["rounds"] = [

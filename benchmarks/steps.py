@@ -131,7 +131,7 @@ def main() -> None:
             kernels = kernel_seconds(take, batches, args.steps, own.optim.lr)
             rows[name]["launch_share"] = 1 - kernels / min(took[name])
     result = {
-        **{name: value for name, value in about.items() if name not in ("command", "config")},
+        **about,
         "residence": data.residence,
         "load_seconds": load_seconds,
         "steps_of_an_epoch": num_steps,

@@ -170,7 +170,6 @@ def main() -> None:
         "repeats": args.repeats,
     }
     about = about_this_run({}, {**options, "classes": len(CLASSES), "note": args.note})
-    del about["command"], about["config"]
     lengths = args.length or [16, 64]
     exact = [exactness(clip, length) for length in lengths]
     clip.model.to(device)

@@ -247,7 +247,6 @@ def main() -> None:
     keep_memory()
     kept = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
     about = about_this_run({}, {"turns": args.turns, "encoder": args.encoder, "preset": "paper"})
-    about["command"] = ["python", "-m", "benchmarks.training_step", *about["command"][1:]]
     result: dict[str, Any] = {**about, "threads": torch.get_num_threads()}
     if "accuracy" in kept:
         result["accuracy"] = kept["accuracy"]

@@ -117,7 +117,6 @@ def main() -> None:
     about = about_this_run(
         {}, {"seeds": args.seeds, "threads": args.threads, "preset": "smoke", "settings": SETTINGS}
     )
-    about["command"] = ["python", "-m", "benchmarks.transfer", *about["command"][1:]]
     caches = caches_of(args.demo, args.work)
     trained = [(row, (name,)) for row in ROWS for name in DOMAINS] + [("full", MIXED)]
     rows: list[dict[str, Any]] = [

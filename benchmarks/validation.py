@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.findings import settings_of
 from pipeline.bench.result import about_this_run
 from trainer.ablate.load_results import read_sweep
 from trainer.epochs import METRICS_FILE
@@ -38,8 +39,8 @@ def main() -> None:
     parser.add_argument("grid", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    about = about_this_run({}, {"grid": args.grid.name})
     grid = read_sweep(args.grid)
+    about = about_this_run(settings_of(grid.result.request), {"grid": args.grid})
     found: dict[str, list[dict[str, Any]]] = {}
     for run_dir, outcome in grid.outcomes.items():
         if outcome.state == "finished":
@@ -51,7 +52,7 @@ def main() -> None:
             name: {"mean": mean(of), "std": stdev(of)} for name, of in values.items() if len(of) > 1
         }
         rows[row] = {"runs": len(runs), **statistics}
-    result = {**{name: about[name] for name in ("date", "commit", "machine", "versions")}, "rows": rows}
+    result = {**about, "rows": rows}
     rows = {name: row for name, row in rows.items() if "loss" in row}
     args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for name, row in sorted(rows.items(), key=lambda item: item[1]["loss"]["mean"]):

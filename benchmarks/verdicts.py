@@ -8,7 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.findings import settings_of
 from pipeline.bench.result import about_this_run
+from trainer.ablate.load_results import read_sweep
 
 _KEPT = ("seeds", "planned_after", "banners", "comparisons")
 
@@ -19,12 +21,11 @@ def main() -> None:
     parser.add_argument("grid", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    about = about_this_run({}, {})
+    about = about_this_run(settings_of(read_sweep(args.grid).result.request), {"grid": args.grid})
     found = json.loads((args.grid / "results.json").read_text(encoding="utf-8"))
     if found["num_outcomes"] < found["num_wanted"]:
         parser.error(f"the grid has {found['num_outcomes']} of {found['num_wanted']} outcomes")
-    result = {name: about[name] for name in ("date", "commit", "machine", "versions")}
-    result |= {name: found[name] for name in _KEPT}
+    result = about | {name: found[name] for name in _KEPT}
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

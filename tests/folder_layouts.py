@@ -61,11 +61,11 @@ READ = {
         {"happy/clip1/video.mp4": ("happy", "train"), "sad/clip2/video.mp4": ("sad", "train")},
         (),
     ),
-    "class/clip, pictures": (
+    "class/clip, images": (
         {"happy/clip_07/0001.jpg": ("happy", "train"), "sad/a/1.jpg": ("sad", "train")},
         ("happy/clip_07/0002.jpg", "happy/clip_07/Thumbs.db"),
     ),
-    "split/class/clip, pictures": (
+    "split/class/clip, images": (
         {"train/happy/a/1.jpg": ("happy", "train"), "test/happy/clip_09/0001.jpg": ("happy", "test")},
         ("train/happy/a/2.jpg",),
     ),
@@ -126,7 +126,7 @@ REFUSED = {
         ("happy/a/1.jpg", "happy/a/masks/1.png", "happy/b/1.jpg"),
         "Clips are at several depths: 2 image folders below 1 directory",
     ),
-    "still pictures": (
+    "still images": (
         ("happy/1.jpg", "sad/1.jpg"),
         "the directory 'happy' names a class and holds images directly, .* still pictures are not read",
     ),

@@ -37,6 +37,53 @@ def test_a_goal_is_shown_with_its_limits() -> None:
     ]
 
 
+def test_a_missed_goal_is_named_and_an_invalid_one_is_not_judged() -> None:
+    parts = {"pipeline": {"rounds": 1}}
+    goals = [
+        {"what": "whole pipeline / baseline script", "value": 2.78, "at_least": 4, "aim": 6, "met": "no"},
+        {
+            "what": "trainer's load / reading the same bytes raw",
+            "value": 5.2,
+            "at_least": 0.5,
+            "aim": 0.8,
+            "met": "aim",
+        },
+    ]
+    assert page.goals_table({**RECORDED, "parts": parts, "goals": goals}).splitlines()[-4:] == [
+        "| whole pipeline / baseline script | 2.78 | 1 | 4 | 6 | no |",
+        "| trainer's load / reading the same bytes raw | 5.2 | not recorded | 0.5 | 0.8 | not valid |",
+        "",
+        "Not met: whole pipeline / baseline script: 2.78.",
+    ]
+
+
+def test_one_core_is_singular() -> None:
+    machine = {"cpu": "CPU", "cores": 1, "gpu": ""}
+    assert page.goals_table({**RECORDED, "machine": machine}).startswith("CPU, 1 core; torch 2,")
+
+
+def test_parts_of_a_prediction_have_their_commits_and_machines() -> None:
+    part = {name: RECORDED[name] for name in ("versions", "date")}
+    result = {"kills": 10, "equal": 9}
+    other = {**part, "commit": "def-dirty", "machine": {"cpu": "CPU", "cores": 1}, "result": {"ratio": 0.4}}
+    recorded = {
+        "kills": {**part, "commit": "abc", "machine": RECORDED["machine"], "result": result},
+        "sharing": other,
+    }
+    first, _, _, _, *rows = page.predict_table(recorded).splitlines()
+    assert first == "CPU, 2 cores; torch 2, Python 3 or CPU, 1 core; torch 2, Python 3."
+    assert [row.rsplit(" | ", 1)[1] for row in rows] == ["def-dirty, 2026-11-21 |", "abc, 2026-11-21 |"]
+
+
+def test_the_table_of_transfers_names_the_settings_and_no_full_model() -> None:
+    options = {"seeds": 2, "preset": "smoke", "settings": ["model.tfe=false"]}
+    rows = [{"row": "full", "trained_on": ["a", "b"], "war": [{"a": 0.5}, {"a": 0.7}]}]
+    recorded = {**RECORDED, "options": options, "face_only_bound": {"a": 0.7}, "rows": rows}
+    text = page.transfer_table(recorded)
+    assert "2 seeds, preset smoke with `model.tfe=false`;" in text
+    assert text.endswith("| a and b | face and scene | 60.0 ± 14.1 |")
+
+
 def test_a_gpus_table_has_its_numbers_and_names_what_is_missing() -> None:
     result = {"measurement": "pass", "settings": {"batch": 64}, "numbers": {"images": 12.3456, "top": [1]}}
     skipped = {"measurement": "graph", "settings": {}, "skipped": "needs CUDA"}

@@ -72,3 +72,11 @@ def test_the_computed_costs_are_those_of_the_records():
     hours = epoch["epoch_of_dfew_hours"]["on_the_cache"]
     assert f"up to {paper().schedule.max_epochs * hours:.0f} hours for one run of 60 epochs" in text
     assert f"FERV39k about {5.2 * ferv39k / dfew:.0f} GB" in text
+    runs = sum(map(int, NUM_RUNS.values()))
+    assert f"The {runs} runs below would take up to about {15 * runs} hours" in text
+    tutorial = (ROOT / "docs/tutorials/3-dfew.md").read_text()
+    assert f"about {60 * hours:.0f} minutes | computed" in tutorial
+    step = json.loads((results / "training-step-cpu.json").read_text())["step"]["ms"]["fp32"]["median"] / 1e3
+    minutes = step * epoch["epoch_of_dfew_hours"]["clips"] / int(epoch["options"]["batch"]) / 60
+    earlier = f"{epoch['step_on_the_cache_seconds']:.2f} s"
+    assert f"a step of {step:.2f} s in place of {earlier}, which is {minutes:.0f} minutes" in tutorial

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def test_paths_are_recorded_without_the_directories_of_the_machine(
 ) -> None:
     clips = tmp_path / "clips"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     monkeypatch.setattr(
         sys, "argv", ["cli.py", "bench", "--clips", str(clips), f"--set=detector.weights={clips}"]
     )
@@ -83,6 +85,15 @@ def test_paths_are_recorded_without_the_directories_of_the_machine(
     assert about["config"] == {"detector": {"weights": "face.pth"}}
     assert of_a_machine(about) == []
     assert not {os.uname().nodename, str(Path.home())} & set(texts_of(about))
+
+
+def test_the_command_of_a_record_is_that_of_the_module(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "benchmarks/stores/__main__.py"), "--clips", "64"])
+    spec = ModuleSpec("benchmarks.stores.__main__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    assert about_this_run({}, {})["command"] == ["python", "-m", "benchmarks.stores", "--clips", "64"]
 
 
 def test_other_settings_are_recorded_as_they_are() -> None:

@@ -1,12 +1,13 @@
 """Tutorial 2, with 28 drawn clips for the reader's videos, a tiny encoder, and one epoch."""
 
 import csv
+import json
 import shutil
 
 import pytest
 
 from tests.drawn_run import write_drawn
-from tests.tutorial_pages import TUTORIALS, PageFile, commands, follow, prepare, steps
+from tests.tutorial_pages import ROOT, TUTORIALS, PageFile, commands, follow, prepare, steps
 
 PAGE = TUTORIALS / "2-your-clips.md"
 SMALL = "--encoder modest --encoder-weights random --detector haar --frames 4 --precision fp32"
@@ -19,6 +20,15 @@ def test_the_page_has_a_command_for_every_step():
         *["make_manifest.py", "data", "weights", "weights", "data", "extract", "extract", "cache"],
         *["train", "evaluate", "ablate", "report"],
     ]
+
+
+def test_the_computed_time_is_that_of_the_record():
+    recorded = json.loads((ROOT / "benchmarks/results/bench-cpu.json").read_text())
+    pipeline = recorded["parts"]["pipeline"]
+    seconds = 1 / pipeline["retinaface-resnet50, untrained"]["pictures_per_second"]
+    page = " ".join(PAGE.read_text().split())
+    assert f"an image took {seconds:.2f} s ({pipeline['clips']} clips, " in page
+    assert f"**about {50 * 32 * seconds / 60:.0f} minutes**" in page
 
 
 @pytest.mark.parametrize("people", [5, 6, 11])

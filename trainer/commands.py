@@ -146,7 +146,8 @@ def ablate(
     table: Annotated[
         BundledTable | None,
         typer.Option(
-            help="Train the rows of this table: III to VI of the paper, or baselines [none].",
+            help="Train the rows of this table: III to VI of the paper, baselines, or rare classes "
+            "(longtail) [none].",
             rich_help_panel=MODEL,
         ),
     ] = None,

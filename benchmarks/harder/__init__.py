@@ -4,7 +4,7 @@
     python -m benchmarks.harder draw WORK
     ./cli.py ablate --cache WORK/feats.zarr --spec benchmarks/grids/harder.toml --seeds 5 --out WORK/grid
     python -m benchmarks.harder ideal WORK
-    ./cli.py ablate --cache WORK/ideal.zarr --spec benchmarks/grids/harder.toml --seeds 5 --out WORK/ideal
+    ./cli.py ablate --cache WORK/ideal.zarr --spec benchmarks/grids/harder.toml --seeds 3 --out WORK/ideal
     python -m benchmarks.harder report WORK --out benchmarks/results/harder.json
 
 ``design``  the set, the encoder, clips and cache

@@ -135,7 +135,6 @@ def main() -> None:
     result = json.loads(args.out.read_text()) if args.out.is_file() else {}
     for name in args.parts:
         about = about_this_run({"extract": to_dict(small_config())}, {"part": name})
-        del about["command"]
         with tempfile.TemporaryDirectory() as folder:
             result[name] = {**about, "result": _PARTS[name](_Parts(args, Path(folder)))}
         args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

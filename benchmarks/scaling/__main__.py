@@ -24,7 +24,6 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=FIGURE)
     args = parser.parse_args()
     about = about_this_run({}, {"measure": args.measure, "clips": args.clips})
-    about["command"] = ["python", "-m", "benchmarks.scaling", *about["command"][1:]]
     if args.measure:
         measured = measure(about, args.clips)
     else:

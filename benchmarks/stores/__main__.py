@@ -216,9 +216,8 @@ def main() -> None:
     if free < needed:
         parser.error(f"--clips {args.clips} needs {needed / 1e9:.1f} GB in --work; {free / 1e9:.1f} are free")
     about = about_this_run({}, {name: value for name, value in vars(args).items() if name != "out"})
-    about["command"] = ["python", "-m", "benchmarks.stores", *about["command"][1:]]
     children = Children(make_environment(args.env or args.work / "env"))
-    result = {name: value for name, value in about.items() if name != "config"}
+    result = dict(about)
     result["versions"] |= {f"peers: {name}": version for name, version in children.versions().items()}
     result["clip_bytes"], result["local"] = _CLIP_BYTES, local(children, args)
     if args.s3_clips:

@@ -2,13 +2,20 @@
 
 from typing import Any
 
+from pipeline.errors import counted
+
 
 def about(recorded: dict[str, Any], more: str = "") -> str:
     """Return the machine, the versions and the date of a measurement."""
     machine, versions = recorded["machine"], recorded["versions"]
-    where = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
+    where = cores_of(machine) + (f", {machine['gpu']}" if machine["gpu"] else "")
     about = f"{where}{f', {more}' if more else ''}; torch {versions['torch']}, Python {versions['python']}"
     return f"{about}; commit {recorded['commit']}, {recorded['date'][:10]}."
+
+
+def cores_of(machine: dict[str, Any]) -> str:
+    """Return the processor and the number of cores."""
+    return f"{machine['cpu']}, {counted(machine['cores'], 'core')}"
 
 
 def seeds_of(recorded: dict[str, Any]) -> str:

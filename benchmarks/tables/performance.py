@@ -5,30 +5,59 @@ from typing import Any
 from benchmarks.tables.cells import about
 from pipeline.errors import counted
 
+_SIZES = {"clips": "clip", "blocks": "block", "rounds": "round"}
+"""Numbers of the part `pipeline` -> singular of what they count."""
+
+_INVALID = ("trainer's load / reading the same bytes raw",)
+"""Numbers of earlier records that do not compare what they name; docs/performance.md has the reason."""
+
 
 def goals_table(recorded: dict[str, Any]) -> str:
     """Return the goals of a bench with the measured numbers and the machine."""
     rows = ["| what | found | rounds | at least | aim | met |", "|---|---|---|---|---|---|"]
     for goal in recorded["goals"]:
         limit = f"at most {goal['below']:g}" if "below" in goal else f"{goal['at_least']:g}"
-        each = goal.get("rounds", [])
-        rounds = f"{len(each)}: {min(each):.3g} to {max(each):.3g}" if each else "not recorded"
+        rounds = _rounds_cell(goal, recorded)
+        met = "not valid" if goal["what"] in _INVALID else goal["met"]
         rows.append(
-            f"| {goal['what']} | {goal['value']:.3g} | {rounds} | {limit} | {goal['aim']:g} | {goal['met']} |"
+            f"| {goal['what']} | {goal['value']:.3g} | {rounds} | {limit} | {goal['aim']:g} | {met} |"
         )
-    more = [*_extraction_speed(recorded), *_at_the_ceiling(recorded)]
+    more = [*_missed_goals(recorded), *_extraction_speed(recorded), *_at_the_ceiling(recorded)]
     return "\n".join([about(recorded), "", *rows, *more])
+
+
+def _rounds_cell(goal: dict[str, Any], recorded: dict[str, Any]) -> str:
+    """Return the number of rounds and their range; earlier records have one number for the pipeline only."""
+    if each := goal.get("rounds"):
+        return f"{len(each)}: {min(each):.3g} to {max(each):.3g}"
+    of_pipeline = recorded.get("parts", {}).get("pipeline", {}).get("rounds")
+    return f"{of_pipeline}" if of_pipeline and goal["what"].startswith("whole pipeline") else "not recorded"
+
+
+def _missed_goals(recorded: dict[str, Any]) -> list[str]:
+    """Return a sentence that names the goals that are not met, if any."""
+    missed = [
+        f"{goal['what']}: {goal['value']:.3g}"
+        for goal in recorded["goals"]
+        if goal["met"] == "no" and goal["what"] not in _INVALID
+    ]
+    return ["", f"Not met: {'; '.join(missed)}."] if missed else []
 
 
 def _extraction_speed(recorded: dict[str, Any]) -> list[str]:
     """Return the measured speed of `extract` with the ResNet-50 detector, if it was measured."""
-    found = recorded.get("parts", {}).get("pipeline", {}).get("retinaface-resnet50, untrained", {})
+    pipeline = recorded.get("parts", {}).get("pipeline", {})
+    found = pipeline.get("retinaface-resnet50, untrained", {})
     if "clips_per_second" not in found:
         return []
+    parts = [counted(pipeline[key], one) for key, one in _SIZES.items() if isinstance(pipeline.get(key), int)]
+    if "encode" in recorded["parts"]:
+        parts.append(recorded["parts"]["encode"]["precision"])
+    size = f" ({', '.join(parts)})" if parts else ""
     encoder, num_frames = recorded["config"]["encoder"]["name"], recorded["config"]["frames"]["num_frames"]
     return [
         "",
-        f"`extract` with {encoder} and RetinaFace ResNet-50, {num_frames} frames per clip: "
+        f"`extract` with {encoder} and RetinaFace ResNet-50, {num_frames} frames per clip{size}: "
         f"{found['clips_per_second']:.3f} clips/s. The detector had random weights, which find no faces.",
     ]
 
@@ -119,7 +148,8 @@ def box_table(recorded: dict[str, Any]) -> str:
         fractions = f"{row['frames_below_0.8']:.1%} | {row['clips_that_agree']:.0%}"
         quality = f"{row['iou_mean']:.3f} | {row['iou_5th_percentile']:.3f} | {fractions}"
         rows.append(f"| {row['long_side']} | {row['every']} | {row['precision']} | {quality} |")
-    return "\n".join(rows)
+    clips = counted(len(recorded["options"]["clips"]), "clip")
+    return "\n".join([about(recorded, clips), "", *rows])
 
 
 def training_step_table(recorded: dict[str, Any]) -> str:
@@ -137,8 +167,10 @@ def training_step_table(recorded: dict[str, Any]) -> str:
         )
         cells = [f"{step['parts_ms'][form][part]:.0f}" for part in parts]
         rows.append(f"| {form} | {found['median']:.0f} | {' | '.join(cells)} | {ratio} |")
+    options = recorded["options"]
     more = f"{counted(recorded['threads'], 'thread')}, {counted(step['turns'], 'turn')}"
-    text = [about(recorded, more), "", *rows]
+    model = f"preset {options['preset']}, {options['encoder']}"
+    text = [about(recorded, f"{model}, {more}"), "", *rows]
     if "start" in recorded:
         start = recorded["start"]
         seconds = start["seconds"]
@@ -159,9 +191,9 @@ def _accuracy(recorded: dict[str, Any]) -> list[str]:
     low, high = (100 * value for value in found["interval"])
     return [
         "",
-        f"WAR of the demo's full model, {len(war['fp32'])} seeds: {means['fp32']:.1f}% in fp32, "
-        f"{means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% interval {low:+.1f} to "
-        f"{high:+.1f}).",
+        f"WAR of the demo's full model (preset smoke), {len(war['fp32'])} seeds: {means['fp32']:.1f}% in "
+        f"fp32, {means['bf16']:.1f}% in bf16 (difference {100 * found['mean']:+.1f}, 95% interval "
+        f"{low:+.1f} to {high:+.1f}).",
     ]
 
 

@@ -3,18 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.tables.cells import cores_of
 from pipeline.errors import counted
 
 
 def predict_table(recorded: dict[str, Any]) -> str:
     """Return the table of the measurements of `predict`; a part that is not measured has no row."""
-    rows = ["| what | measured | date |", "|---|---|---|"]
+    rows = ["| what | measured | commit, date |", "|---|---|---|"]
     for part, describe in _PREDICT_ROWS.items():
         if part in recorded:
+            origin = f"{recorded[part]['commit']}, {recorded[part]['date'][:10]}"
             for what, measured in describe(recorded[part]["result"]):
-                rows.append(f"| {what} | {measured} | {recorded[part]['date'][:10]} |")
-    machine = next(iter(recorded.values()))["machine"]
-    return "\n".join([f"{machine['cpu']}, {machine['cores']} cores.", "", *rows])
+                rows.append(f"| {what} | {measured} | {origin} |")
+    origins = dict.fromkeys(
+        f"{cores_of(one['machine'])}; torch {one['versions']['torch']}, Python {one['versions']['python']}"
+        for one in recorded.values()
+    )
+    return "\n".join([f"{' or '.join(origins)}.", "", *rows])
 
 
 def _parity_rows(result: dict[str, Any]) -> list[tuple[str, str]]:

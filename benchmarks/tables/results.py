@@ -118,6 +118,10 @@ def verdicts_table(recorded: dict[str, Any]) -> str:
     return "\n".join([f"{about(recorded, more)} RANDOM ENCODER WEIGHTS.", "", *rows])
 
 
+_BOTH_STREAMS = "face and scene"
+"""Name of the row `full`, which has average pooling and is not the full model."""
+
+
 def transfer_table(recorded: dict[str, Any]) -> str:
     """Return the accuracy of each row on each domain: mean and deviation over seeds, in percent."""
     names = list(recorded["face_only_bound"])
@@ -130,6 +134,9 @@ def transfer_table(recorded: dict[str, Any]) -> str:
     for one in recorded["rows"]:
         values = {name: np.array([100 * run[name] for run in one["war"]]) for name in names}
         cells = [f"{value.mean():.1f} ± {value.std(ddof=1):.1f}" for value in values.values()]
-        rows.append(f"| {' and '.join(one['trained_on'])} | {one['row']} | {' | '.join(cells)} |")
-    more = f"{recorded['options']['seeds']} seeds"
+        model = {"full": _BOTH_STREAMS}.get(one["row"], one["row"])
+        rows.append(f"| {' and '.join(one['trained_on'])} | {model} | {' | '.join(cells)} |")
+    options = recorded["options"]
+    changes = ", ".join(f"`{setting}`" for setting in options["settings"])
+    more = f"{options['seeds']} seeds, preset {options['preset']} with {changes}"
     return "\n".join([f"{about(recorded, more)} RANDOM ENCODER WEIGHTS.", "", *rows])

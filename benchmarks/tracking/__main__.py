@@ -208,7 +208,6 @@ def main() -> None:
     detector_settings = {key: value for key, value in to_dict(config).items() if key != "weights"}
     of_motion = {"people": to_dict(PeopleConfig()), "track": to_dict(TrackConfig())}
     about = about_this_run({"detector": detector_settings, **of_motion}, {"rates": list(args.rates)})
-    del about["command"]
     del about["machine"]["load_average"]
     for file, part in ((args.json, 0), (args.clips, 1)):
         if file is not None:

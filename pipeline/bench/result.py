@@ -99,10 +99,18 @@ def about_this_run(config: dict[str, Any], options: dict[str, Any]) -> dict[str,
             "load_average": os.getloadavg()[0],
         },
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "command": ["cli.py", *published(sys.argv[1:])],
+        "command": [*_program(), *published(sys.argv[1:])],
         "options": published(options),
         "config": published(config),
     }
+
+
+def _program() -> list[str]:
+    """Return the words that start this program: a module with ``python -m``, or the name of a script."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is None:
+        return [Path(sys.argv[0]).name]
+    return ["python", "-m", spec.name.removesuffix(".__main__")]
 
 
 def published(value: Any) -> Any:
