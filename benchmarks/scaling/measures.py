@@ -57,7 +57,7 @@ def planning_seconds(num_clips: int) -> dict[str, float]:
         ended("leaks")
         opening = open_cache(index, config, info, place)
         ended("create")
-        workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, RunOptions()))
+        workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, RunOptions()))
         claim = Claim(place=str(place), name="whole", token="")
         num_tasks = sum(1 for _ in tasks_of(index.root, opening.clips, claim, opening.meta, workload))
         ended("plan")
