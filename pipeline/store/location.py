@@ -30,7 +30,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _RETRIES = 4
 _RETRY_SECONDS = 10
-_ZARR_REQUESTS, _REQUESTS = 10, 100
+_ZARR_REQUESTS, REQUESTS = 10, 100
 """Requests of a read at the same time: zarr's default, and in a bucket."""
 _CONNECT_SECONDS, _REQUEST_SECONDS = "3s", "300s"
 
@@ -193,7 +193,7 @@ def _allow_many_requests() -> None:
     """Let zarr read more chunks of a bucket at a time, unless the user has set its `async.concurrency`."""
     is_set = "ZARR_ASYNC__CONCURRENCY" in os.environ
     if not is_set and zarr.config.get("async.concurrency") == _ZARR_REQUESTS:
-        zarr.config.set({"async.concurrency": _REQUESTS})
+        zarr.config.set({"async.concurrency": REQUESTS})
 
 
 def _endpoint() -> str:
