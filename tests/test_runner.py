@@ -549,7 +549,7 @@ def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):
     assert "note: half the batch" in lines(done)
 
 
-def test_a_run_reads_the_status_before_its_first_block_and_for_its_report(index, undisturbed, monkeypatch):
+def test_a_run_reads_the_whole_status_for_its_plan_its_sweep_and_its_report(index, undisturbed, monkeypatch):
     read, real = [], FeatureCache.read
     monkeypatch.setattr(
         FeatureCache,
@@ -557,7 +557,7 @@ def test_a_run_reads_the_status_before_its_first_block_and_for_its_report(index,
         lambda cache, name, *rows, **how: (read.append(name), real(cache, name, *rows, **how))[1],
     )
     assert extract(index, small_models(), undisturbed, RunOptions()).processed == 0
-    assert read.count("status") == 2
+    assert read.count("status") == 3
 
 
 def test_the_models_are_described_once_however_many_blocks(index, tmp_path, monkeypatch):

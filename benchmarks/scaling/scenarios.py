@@ -270,7 +270,7 @@ def limits(constants: Constants) -> list[dict[str, Any]]:
         if math.isinf(most):
             most = constants["store_reads_per_second"] / beats
         rows.append({"what": name, "blocks_per_second": _finite(blocks_per_second), "most_workers": most})
-    device = {"what": "one GPU on an object store, two slots", "share": 2 * clips / speed / cycle}
+    device = {"what": "two slots of a worker on an object store", "share": 2 * clips / speed / cycle}
     return [*rows, device]
 
 
