@@ -137,7 +137,7 @@ def begin(clock: Clock, work: Path, manifest: str = "manifest.csv") -> None:
     with clock.stage("cache"):
         opening = open_cache(index, config, info, place)
     with clock.stage("plan"):
-        blocks = blocks_to_do(opening, place, RunOptions())
+        blocks = blocks_to_do(opening, RunOptions())
         workload = Workload.of(index.root, opening.clips, blocks)
     with clock.stage("tasks"):
         claim = Claim(place=str(place), name="whole", token="")

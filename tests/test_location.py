@@ -2,6 +2,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import zarr
 
 from pipeline.errors import CacheError, ConfigError
 from pipeline.store.location import Location
@@ -87,3 +88,16 @@ def test_without_the_package_the_remedy_is_named(monkeypatch):
     monkeypatch.setattr("pipeline.store.location.find_spec", lambda _: None)
     with pytest.raises(CacheError, match=r"'s3://b/c' needs the package 'obstore': pip install obstore"):
         Location.of("s3://b/c").exists()
+
+
+@pytest.mark.parametrize(("before", "named", "after"), [(10, None, 100), (25, None, 25), (10, "10", 10)])
+def test_a_bucket_is_asked_for_many_chunks_at_a_time_unless_the_user_has_set_their_number(
+    bucket, monkeypatch, before, named, after
+):
+    if named is not None:
+        monkeypatch.setenv("ZARR_ASYNC__CONCURRENCY", named)
+    with zarr.config.set({"async.concurrency": before}):
+        Location.of("feats.zarr").zarr_store(read_only=True)
+        assert zarr.config.get("async.concurrency") == before, "a disk changes nothing"
+        Location.of(bucket.url("feats.zarr")).zarr_store(read_only=True)
+        assert zarr.config.get("async.concurrency") == after

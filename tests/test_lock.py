@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipeline.errors import CacheError, ConfigError
 from pipeline.store.location import Location
 from pipeline.store.lock import Shard, creating, hold
 from pipeline.store.lock_owner import BEAT_SECONDS, Holder, OwnerState
+from pipeline.store.lock_records import records_of
 from pipeline.store.writer import CacheWriter
 from tests.tiny_cache import tiny_meta, tiny_static
 
@@ -226,8 +228,6 @@ def test_a_record_without_a_finite_heartbeat_is_damaged():
 
 @pytest.mark.slow
 def test_many_planted_records_are_watched_at_once(place, monkeypatch):
-    from pipeline.store.lock_records import records_of
-
     foreign(monkeypatch)
     planted = Holder(**{**vars(Holder.this_process("", 20 * FAST)), "beat": 1e12}).to_bytes()
     for number in range(1, 9):
@@ -347,6 +347,33 @@ def test_the_robbed_one_notices(place):
         assert lock.notes == (), "the robbed one removed nothing, the robber its own"
 
 
+def test_a_lock_is_read_once_by_a_check_and_not_again_within_the_given_time(place, monkeypatch):
+    clock, reads, records = SimpleNamespace(now=100.0), [], type(records_of(place))
+    real = records.read
+    with hold(place, beat_seconds=600) as lock:
+        time_of_lock = SimpleNamespace(monotonic=lambda: clock.now, time=time.time, sleep=time.sleep)
+        with monkeypatch.context() as patch:
+            patch.setattr("pipeline.store.lock.time", time_of_lock)
+            patch.setattr(records, "read", lambda self, name: (reads.append(name), real(self, name))[1])
+            for seconds, num_reads in ((0, 1), (0.5, 1), (0.49, 1), (0.01, 2), (0.9, 2)):
+                clock.now += seconds
+                lock.check(every_seconds=1.0)
+                assert len(reads) == num_reads, seconds
+            lock.check()
+            assert len(reads) == 3, "a check without a time always reads"
+            with hold(place, take_over=True, beat_seconds=600):
+                lock.check(every_seconds=1.0)  # not read yet
+                clock.now += 1.0
+                with pytest.raises(CacheError, match="was taken over by .*; this run ends here"):
+                    lock.check(every_seconds=1.0)
+                known = len(reads)
+                with pytest.raises(CacheError, match="was taken over by .*; this run ends here"):
+                    lock.check(every_seconds=1.0)
+                with pytest.raises(CacheError, match="was taken over by .*; this run ends here"):
+                    lock.check()
+                assert len(reads) == known, "it stays lost"
+
+
 def test_a_lock_removed_by_hand_is_put_back(place, bucket_or_folder):
     with hold(place, beat_seconds=600) as lock:
         bucket_or_folder.remove()
@@ -434,7 +461,5 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def leave_behind(place: Location, **changes: object) -> None:
     """The record of a run that has ended without giving its lock back."""
-    from pipeline.store.lock_records import records_of
-
     holder = Holder.this_process("", FAST)
     assert records_of(place).create("whole", Holder(**{**vars(holder), **changes}).to_bytes())

@@ -549,6 +549,17 @@ def test_what_the_models_had_to_do_is_told_once(index, tmp_path, monkeypatch):
     assert "note: half the batch" in lines(done)
 
 
+def test_a_run_reads_the_whole_status_for_its_plan_its_sweep_and_its_report(index, undisturbed, monkeypatch):
+    read, real = [], FeatureCache.read
+    monkeypatch.setattr(
+        FeatureCache,
+        "read",
+        lambda cache, name, *rows, **how: (read.append(name), real(cache, name, *rows, **how))[1],
+    )
+    assert extract(index, small_models(), undisturbed, RunOptions()).processed == 0
+    assert read.count("status") == 3
+
+
 def test_the_models_are_described_once_however_many_blocks(index, tmp_path, monkeypatch):
     models, real, calls = small_models(), type(small_models()).identity, []
 

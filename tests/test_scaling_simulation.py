@@ -51,6 +51,12 @@ def test_progress_reports_leave_less_of_the_client() -> None:
     )
 
 
+def test_a_lock_that_is_read_once_a_second_leaves_the_rest_of_the_client() -> None:
+    client = Client(block_seconds=0.05, check_seconds=0.2)
+    scenario = replace(IDEAL, clips_per_second=1e6, client=client)
+    assert simulate(scenario).block_seconds == pytest.approx(400 * 0.05 / 0.8, rel=0.01)
+
+
 def test_the_limit_of_requests_holds_for_all_workers_together() -> None:
     store = Store(writes=27, writes_per_second=35)
     result = simulate(replace(IDEAL, clips_per_second=1e6, store=store, shards=2))

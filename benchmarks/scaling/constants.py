@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.scaling import measures
 from benchmarks.scaling.requests import counted_requests
+from pipeline.store.location import REQUESTS
 
 RESULTS = Path(__file__).parents[1] / "results"
 _S3 = "Amazon S3 User Guide, Best practices design patterns: optimizing Amazon S3 performance"
@@ -26,7 +27,7 @@ DOCUMENTED: dict[str, tuple[float, str]] = {
     "store_writes_per_second": (3500, f"documented: at least, for each partitioned prefix; {_S3}"),
     "store_reads_per_second": (5500, f"documented: at least, for each partitioned prefix; {_S3}"),
     "notice_seconds": (30, "Dask's setting distributed.comm.timeouts.tcp: a machine that does not answer"),
-    "concurrent_reads": (10, "zarr's setting async.concurrency"),
+    "concurrent_reads": (REQUESTS, "the program's value of zarr's async.concurrency, for a bucket"),
 }
 
 
@@ -78,7 +79,8 @@ class Constants:
 
 _MEASURED = {
     "plan_clip_seconds": "reading the list, leaks, creating the cache, planning; CPU time per clip",
-    "chunk_seconds": "reading one small chunk by zarr from a local disk; CPU time",
+    "chunk_seconds": "reading one small chunk by zarr, as from a bucket, but from a local disk; CPU time",
+    "disk_chunk_seconds": "reading one small chunk from a local disk without zarr; CPU time",
     "loop_worker_seconds": "a wake-up of the client, for each worker",
     "event_seconds": "a progress report through scheduler and client, with the workers on the same cores",
     "start_seconds": "start of Dask and two worker processes on the same cores, without models",
@@ -103,7 +105,7 @@ def measure(about: dict[str, Any], num_clips: int) -> dict[str, Any]:
         "planning": {"clips": num_clips, "seconds_per_clip": planning},
         "values": {
             "plan_clip_seconds": sum(planning.values()),
-            "chunk_seconds": measures.chunk_seconds(),
+            **dict(zip(("chunk_seconds", "disk_chunk_seconds"), measures.chunk_seconds(), strict=True)),
             "loop_worker_seconds": measures.loop_seconds_per_worker(),
             "event_seconds": measures.event_seconds(),
             "start_seconds": measures.cluster_start_seconds(),

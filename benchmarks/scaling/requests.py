@@ -5,11 +5,12 @@ missing: the worker returns random features of ViT-L/14 for 16 frames per clip. 
 the requests of a run from those of each block.
 """
 
+import math
 import os
 import threading
+import time
 import urllib.request
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,13 +30,15 @@ from pipeline.runner.model_metadata import ModelInfo
 from pipeline.runner.worker import BlockWorker, BlockWorkerSetup
 from pipeline.store.lock import hold
 from pipeline.store.reader import FeatureCache
-from pipeline.types import ClipDone, DatasetIndex, FaceTrack, Features, FrameMeta, SourceFile
+from pipeline.types import ClipDone, ClipOutcome, DatasetIndex, FaceTrack, Features, FrameMeta, SourceFile
 from pipeline.verify import verify_stored
 
 BLOCK_CLIPS, NUM_FRAMES = 64, 16
 BUCKET, _NEVER = "bucket", 1e6
 _READS = ("GET", "HEAD")
 _BEATS, _BEAT_SECONDS = 3, 1.0
+_DELAY_SECONDS = 0.25
+"""Delay of an answer while a block is processed. Requests that are sent together overlap then."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +48,49 @@ class Request:
     Attributes:
         method: Its method.
         num_bytes: Bytes that were sent with it.
-        part: Upload of which it is a part; empty without one.
         answer_bytes: Bytes of the answer.
+        began: Time when it came.
+        ended: Time when its answer began.
     """
 
     method: str
     num_bytes: int
-    part: str
     answer_bytes: int
+    began: float
+    ended: float
 
 
 @dataclass
 class Log:
-    """Requests so far."""
+    """Requests so far. delay_seconds: time that the server waits before each answer."""
 
     requests: list[Request] = field(default_factory=list)
+    delay_seconds: float = 0.0
 
     def since(self, start: int) -> dict[str, int]:
         """Return the counts of the requests from number `start` on.
 
-        ``rounds`` counts requests that wait for each other: the parts of an upload travel together. It is an
-        upper limit where zarr reads several chunks at a time.
+        ``rounds`` is the length of the longest chain of requests, each of which came after the answer to the
+        one before. It is an upper limit without a delay.
         """
         found = self.requests[start:]
-        parts = Counter(one.part for one in found if one.part)
         reads = sum(one.method in _READS for one in found)
         return {
             "reads": reads,
             "writes": len(found) - reads,
-            "rounds": len(found) - sum(parts.values()) + len(parts),
+            "rounds": rounds(found),
             "bytes": sum(one.num_bytes for one in found),
             "answer_bytes": sum(one.answer_bytes for one in found),
         }
+
+
+def rounds(requests: Sequence[Request]) -> int:
+    """Return the length of the longest chain of requests that did not overlap."""
+    number, last = 0, -math.inf
+    for request in sorted(requests, key=lambda one: one.ended):
+        if request.began >= last:
+            number, last = number + 1, request.ended
+    return number
 
 
 @contextmanager
@@ -96,15 +110,15 @@ def counting_server() -> Iterator[Log]:
     log, application = Log(), DomainDispatcherApplication(create_backend_app)
 
     def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        query = environ.get("QUERY_STRING", "")
-        part = query.partition("uploadId=")[2] if "partNumber=" in query else ""
+        began = time.monotonic()
+        time.sleep(log.delay_seconds)
         size = int(environ.get("CONTENT_LENGTH") or 0)
 
         def answered(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             method = environ["REQUEST_METHOD"]
             lengths = (int(value) for name, value in headers if name.lower() == "content-length")
             answer = 0 if method == "HEAD" else sum(lengths)
-            log.requests.append(Request(method, size, part, answer))
+            log.requests.append(Request(method, size, answer, began, time.monotonic()))
             return start_response(status, headers, *more)
 
         return application(environ, answered)
@@ -175,15 +189,23 @@ class CountedWorker(BlockWorker):
         self.__dict__["_model_info"] = info
         self._clip, self._log = clip_of(info), log
         self.blocks: list[tuple[int, int]] = []
+        self.processed: list[int] = []
 
     def run(self, task: BlockTask, context: TaskContext | None = None) -> BlockReport:
         """See `BlockWorker.run`."""
         before = len(self._log.requests)
-        report = super().run(task, context)
+        self._log.delay_seconds = _DELAY_SECONDS
+        try:
+            report = super().run(task, context)
+        finally:
+            self._log.delay_seconds = 0.0
         self.blocks.append((before, len(self._log.requests)))
         return report
 
-    def _processed(self, task: BlockTask, context: TaskContext) -> BlockOutcome:
+    def _processed(
+        self, task: BlockTask, context: TaskContext, store: Callable[[Mapping[int, ClipOutcome]], None]
+    ) -> BlockOutcome:
+        self.processed.append(len(self._log.requests))
         return BlockOutcome(
             outcomes=(self._clip,) * len(task.clips), num_pictures=0, seconds=StageSeconds()
         )  # fmt: skip
@@ -233,7 +255,11 @@ def _of_a_run(index: DatasetIndex, url: str, log: Log, limit: int | None) -> dic
         "end": (worker.blocks[-1][1], end),
         "release": (end, released),
     }
-    return counts | {name: Log(log.requests[first:last]).since(0) for name, (first, last) in phases.items()}
+    counts |= {name: Log(log.requests[first:last]).since(0) for name, (first, last) in phases.items()}
+    (first, end), middle = worker.blocks[1], worker.processed[1]
+    counts["block"]["rounds_before"] = rounds(log.requests[first:middle])
+    counts["block"]["rounds_after"] = rounds(log.requests[middle:end])
+    return counts
 
 
 def _of_heartbeats(url: str, log: Log) -> dict[str, float]:
@@ -254,7 +280,7 @@ def counted_requests(num_blocks: int = 4) -> dict[str, Any]:
 
     Returns:
         For each phase, counts of reads, writes, rounds and bytes: ``fixed``, and ``per block`` of the cache
-        where a phase depends on its size.
+        where a phase depends on its size. Only a block has exact rounds.
     """
     found: dict[int, dict[str, dict[str, int]]] = {}
     with counting_server() as log, TemporaryDirectory(prefix="ous-requests-") as folder:

@@ -12,8 +12,8 @@ class Store:
 
     Attributes:
         latency_seconds: Time of one request.
-        rounds_before: Requests before a block is decoded, one after the other.
-        rounds_after: Requests after it is encoded, one after the other.
+        rounds_before: Rounds of requests before a block is decoded. A round waits for the one before.
+        rounds_after: Rounds of requests after it is encoded.
         reads: All reading requests of a block.
         writes: All writing requests of a block.
         num_bytes: Bytes that a block writes.
@@ -43,11 +43,13 @@ class Client:
         block_seconds: Time for assigning a block and receiving its result.
         worker_seconds: Time for each worker, at every wake-up of the client.
         event_seconds: Time for a progress report. A block that is in work sends one every second.
+        check_seconds: Time for reading the lock, once a second.
     """
 
     block_seconds: float = 0.0
     worker_seconds: float = 0.0
     event_seconds: float = 0.0
+    check_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

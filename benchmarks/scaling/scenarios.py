@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.scaling.constants import Constants
 from benchmarks.scaling.scenario import ORDERS, Client, Result, Scenario, Store
 from benchmarks.scaling.simulation import simulate
+from pipeline.store.schema import ARRAYS
 
 SIZES = {"DFEW": 16_372, "1 million": 1_000_000, "10 million": 10_000_000}
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 400)
@@ -15,6 +16,7 @@ SPEEDS = (10, 20, 40, 80, 160)
 PLACES = ("shared disk", "object store")
 MILLION = SIZES["1 million"]
 _DROP, _SEEDS = 0.9, 3
+_BLOCK_ARRAYS = sum(spec.per_block and not spec.tokens_only for spec in ARRAYS)
 _HOUR = 3600.0
 
 Change = Callable[[Scenario, Constants], Scenario]
@@ -38,9 +40,10 @@ def base(constants: Constants, place: str, num_clips: int, workers: int, **chang
         clips_per_second=constants["clips_per_second"],
         decoded_per_second=constants["decoded_per_core"] * constants["cores_per_worker"],
         client=Client(
-            block_seconds=constants["block_seconds"] + _lock_seconds(constants, place),
+            block_seconds=constants["block_seconds"],
             worker_seconds=constants["loop_worker_seconds"],
             event_seconds=constants["event_seconds"],
+            check_seconds=_lock_seconds(constants, place),
         ),
         store=store_of(constants, place),
         plan_seconds=constants["start_seconds"] + constants["load_seconds"]
@@ -54,21 +57,28 @@ def base(constants: Constants, place: str, num_clips: int, workers: int, **chang
 
 
 def store_of(constants: Constants, place: str) -> Store:
-    """Return the cost of a block at a place; the arrays of a block are written one after the other."""
+    """Return the cost of a block at a place.
+
+    On an object store, requests that do not depend on each other are one round. On a disk, each is one.
+    """
     if place == "none":
         return Store()
-    requests = {kind: constants.of_requests("block", kind) for kind in ("reads", "writes", "rounds", "bytes")}
-    before = requests["reads"] - 1  # the claim is checked once more before the block is written
+    kinds = ("reads", "writes", "rounds_before", "rounds_after", "bytes")
+    requests = {kind: constants.of_requests("block", kind) for kind in kinds}
     common = {
-        "rounds_before": before, "rounds_after": requests["rounds"] - before, "num_bytes": requests["bytes"],
-        "worker_bytes_per_second": constants["worker_bytes_per_second"],
+        "num_bytes": requests["bytes"], "worker_bytes_per_second": constants["worker_bytes_per_second"]
     }  # fmt: skip
     if place == "shared disk":
         latency, most = constants["disk_latency_seconds"], constants["disk_bytes_per_second"]
-        return Store(latency_seconds=latency, bytes_per_second=most, **common)
+        return Store(
+            latency_seconds=latency, bytes_per_second=most, rounds_before=requests["reads"] / 2,
+            rounds_after=requests["reads"] / 2 + _BLOCK_ARRAYS, **common,
+        )  # fmt: skip
     return Store(
         latency_seconds=constants["store_latency_seconds"],
-        reads=requests["reads"] + constants.of_requests("block, client", "reads"),
+        rounds_before=requests["rounds_before"],
+        rounds_after=requests["rounds_after"],
+        reads=requests["reads"],
         writes=requests["writes"],
         reads_per_second=constants["store_reads_per_second"],
         writes_per_second=constants["store_writes_per_second"],
@@ -81,15 +91,17 @@ def _latency(constants: Constants, place: str) -> float:
     return constants[names[place]] if place in names else 0.0
 
 
-def _read_seconds(constants: Constants, place: str, concurrent: float | None = None) -> float:
-    """Return the seconds for each of many chunks that one process reads."""
-    at_a_time = concurrent or constants["concurrent_reads"]
-    limit = 1 / constants["store_reads_per_second"] if place == "object store" else 0.0
-    return max(constants["chunk_seconds"], _latency(constants, place) / at_a_time, limit)
+def _read_seconds(constants: Constants, place: str) -> float:
+    """Return the seconds for each of many chunks that one process reads; on a disk one after the other."""
+    latency = _latency(constants, place)
+    if place != "object store":
+        return constants["disk_chunk_seconds"] + latency
+    at_a_time = latency / constants["concurrent_reads"]
+    return max(constants["chunk_seconds"], at_a_time, 1 / constants["store_reads_per_second"])
 
 
 def _lock_seconds(constants: Constants, place: str) -> float:
-    """Return the time in which the client checks its lock after each block."""
+    """Return the time in which the client checks its lock, once a second."""
     return constants.of_requests("block, client", "reads") * _latency(constants, place)
 
 
@@ -108,27 +120,6 @@ def _rounded(value: Any) -> Any:
 
 
 # What can be changed, one after the other
-
-
-def _lock_once_a_second(scenario: Scenario, constants: Constants) -> Scenario:
-    return replace(scenario, client=replace(scenario.client, block_seconds=constants["block_seconds"]))
-
-
-def _arrays_together(scenario: Scenario, constants: Constants) -> Scenario:
-    """Write all arrays but the status at the same time: the claim, an upload of three rounds, the status."""
-    store = scenario.store
-    return replace(scenario, store=replace(store, rounds_after=min(store.rounds_after, 1 + 3 + 1)))
-
-
-def _more_reads(scenario: Scenario, constants: Constants) -> Scenario:
-    """Read a hundred chunks at a time at the start and the end."""
-    now = _read_seconds(constants, "object store")
-    then = _read_seconds(constants, "object store", concurrent=100)
-    blocks = -(-scenario.num_clips // scenario.block_clips)
-    saved = constants.of_requests("start", "reads", "per block") * blocks * (now - then)
-    return replace(
-        scenario, plan_seconds=scenario.plan_seconds - saved, end_seconds=scenario.end_seconds * then / now
-    )
 
 
 def larger_blocks(scenario: Scenario, constants: Constants) -> Scenario:
@@ -168,9 +159,6 @@ def _four_caches(scenario: Scenario, constants: Constants) -> Scenario:
 
 
 REMEDIES: dict[str, Change] = {
-    "the lock is checked once a second": _lock_once_a_second,
-    "the arrays of a block are written together": _arrays_together,
-    "ZARR_ASYNC__CONCURRENCY=100": _more_reads,
     "blocks of 256 clips": larger_blocks,
     "4 commands, --blocks i/4": _four_commands,
     "4 caches under prefixes of their own instead": _four_caches,
@@ -265,10 +253,11 @@ def limits(constants: Constants) -> list[dict[str, Any]]:
     store, disk = store_of(constants, "object store"), store_of(constants, "shared disk")
     cycle = (store.rounds_before + store.rounds_after) * store.latency_seconds + clips / speed
     rates = {
-        "client on an object store: its lock is read after each block": 1
-        / (constants["block_seconds"] + _lock_seconds(constants, "object store")),
-        "client on a shared disk": 1 / (constants["block_seconds"] + _lock_seconds(constants, "shared disk")),
-        "Dask alone, without the lock": 1 / constants["block_seconds"],
+        "client on an object store, whose lock is read once a second": (
+            1 - _lock_seconds(constants, "object store")
+        )
+        / constants["block_seconds"],
+        "client on a shared disk": (1 - _lock_seconds(constants, "shared disk")) / constants["block_seconds"],
         "object store, writing requests": store.writes_per_second / store.writes,
         "object store, reading requests": store.reads_per_second / store.reads,
         "shared disk, bytes": disk.bytes_per_second / disk.num_bytes,
@@ -281,7 +270,7 @@ def limits(constants: Constants) -> list[dict[str, Any]]:
         if math.isinf(most):
             most = constants["store_reads_per_second"] / beats
         rows.append({"what": name, "blocks_per_second": _finite(blocks_per_second), "most_workers": most})
-    device = {"what": "one GPU on an object store, two slots", "share": 2 * clips / speed / cycle}
+    device = {"what": "two slots of a worker on an object store", "share": 2 * clips / speed / cycle}
     return [*rows, device]
 
 

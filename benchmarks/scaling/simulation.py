@@ -123,7 +123,7 @@ class _Run:
             worker = _Worker(number, cluster, number // scenario.node_workers, factor)
             cluster.workers.append(worker)
             self.workers.append(worker)
-        self.load = _event_load(scenario)
+        self.load = _client_load(scenario)
 
     def result(self) -> Result:
         """Process all events."""
@@ -264,12 +264,13 @@ class _Run:
         self._at(now + self._life(), self._node_vanishes, node)
 
 
-def _event_load(scenario: Scenario) -> float:
-    """Return the fraction of a client's time that progress reports take."""
+def _client_load(scenario: Scenario) -> float:
+    """Return the fraction of a client's time that progress reports and looks at the lock take."""
     store, client = scenario.store, scenario.client
     device = scenario.block_clips / scenario.clips_per_second
     chain = (store.rounds_before + store.rounds_after) * store.latency_seconds
     held = max(scenario.slots * device, chain + device + scenario.block_clips / scenario.decoded_per_second)
     per_second = math.floor(held) / held
     workers = scenario.workers / scenario.shards
-    return min(_MOST_LOAD, client.event_seconds * per_second * scenario.slots * workers)
+    events = client.event_seconds * per_second * scenario.slots * workers
+    return min(_MOST_LOAD, events + client.check_seconds)

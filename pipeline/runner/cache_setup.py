@@ -40,6 +40,7 @@ _PACKAGES = ("torch", "torchvision", "open_clip_torch", "av", "opencv-python-hea
 _NAMED, _METHOD = 5, "track.method"
 _OTHER_PROGRAM = "Use the program that made it, or give another --cache."
 _DEFAULTS = ReadOptions()
+_NO_STATUS = np.empty(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Opening:
         table: Its clip table, after it is created or extended.
         clips: Clips by row; None for a row that is not in the dataset as read now.
         num_new: Number of rows at the end that the cache does not have yet.
+        status: Stored status [clips that the cache had]; empty for a new cache.
         notes: Notes for the user, such as missing files.
     """
 
@@ -58,6 +60,7 @@ class Opening:
     table: Mapping[str, npt.NDArray[Any]]
     clips: tuple[ClipRef | None, ...]
     num_new: int
+    status: npt.NDArray[Any]
     notes: tuple[str, ...] = ()
 
 
@@ -145,7 +148,9 @@ def checked(index: DatasetIndex, config: ExtractConfig, info: ModelInfo, place: 
     with paused_collection():
         if not place.exists():
             meta, clips = describe(index, config, info), index.clips
-            return Opening(meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips))
+            return Opening(
+                meta=meta, table=table_of(clips, index), clips=clips, num_new=len(clips), status=_NO_STATUS
+            )
         with FeatureCache.open(place) as cache:
             return compared(index, config, info, cache, cache.read)
 
@@ -176,13 +181,16 @@ def compared(
     found += differences({"dataset": meta.dataset}, {"dataset": cache.meta.dataset})
     matched = match(index, cache)
     found += matched.differences
-    sources = _sources(index, matched.clips[: cache.meta.num_clips], cache, read)
+    status = read("status")
+    sources = _sources(index, matched.clips[: cache.meta.num_clips], cache, read("source_bytes"), status)
     found += [text for text in [sources.difference] if text]
     if found:
         raise _made_otherwise(cache, found, matched.remedy)
     notes = (*matched.notes, *sources.notes)
     if not matched.num_new:
-        return Opening(meta=cache.meta, table=matched.table, clips=matched.clips, num_new=0, notes=notes)
+        return Opening(
+            meta=cache.meta, table=matched.table, clips=matched.clips, num_new=0, status=status, notes=notes
+        )
     warnings = tuple(dict.fromkeys(map(portable, (*cache.meta.warnings, *meta.warnings))))
     grown = replace(
         cache.meta,
@@ -191,7 +199,14 @@ def compared(
         warnings=warnings,
         config=meta.config,
     )
-    return Opening(meta=grown, table=matched.table, clips=matched.clips, num_new=matched.num_new, notes=notes)
+    return Opening(
+        meta=grown,
+        table=matched.table,
+        clips=matched.clips,
+        num_new=matched.num_new,
+        status=status,
+        notes=notes,
+    )
 
 
 def _require_identified(cache: FeatureCache) -> None:
@@ -260,9 +275,9 @@ def _sources(
     index: DatasetIndex,
     clips: tuple[ClipRef | None, ...],
     cache: FeatureCache,
-    read: Callable[[str], npt.NDArray[Any]],
+    there: npt.NDArray[Any],
+    status: npt.NDArray[Any],
 ) -> SourceChanges:
-    there, status = read("source_bytes"), read("status")
     rows = [row for row, clip in enumerate(clips) if clip is not None]
     known = [clip for clip in clips if clip is not None]
     with_crops = cache.meta.takes_crops

@@ -69,7 +69,7 @@ def extract(
         if options.reuse:  # before a cache is created, so that a rejected run leaves none
             earlier = EarlierCache.open(options.reuse, info.identity, describe(index, config, info))
         opening = open_cache(index, config, info, place, may_grow=options.shard is None)
-        workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
+        workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, options))
         if say is not None and workload.missing:
             say(_missing(workload, opening))
         tasks = tasks_of(index.root, opening.clips, lock.claim, opening.meta, workload, earlier)

@@ -69,5 +69,5 @@ def outline(
     """
     place = Location.of(cache)
     opening = checked(index, config, unloaded_model_info(executor), place)
-    workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, place, options))
+    workload = Workload.of(index.root, opening.clips, blocks_to_do(opening, options))
     return Outline(index=index, config=config, cache=place, opening=opening, workload=workload)

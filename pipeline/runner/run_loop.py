@@ -12,6 +12,8 @@ from pipeline.runner.progress import Progress, Speed
 from pipeline.store.lock import Lock
 
 BlockExecutor = Executor[BlockTask, BlockReport]
+_CHECK_SECONDS = 1.0
+"""Time between two looks at the lock. In a bucket, a look is a request for which all results wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,8 @@ def run_blocks(
             num_reused += report.num_reused
             warnings += [warning for warning in report.warnings if warning not in warnings]
             watch.show()
-            lock.check()
+            lock.check(every_seconds=_CHECK_SECONDS)
+    lock.check()
     if given_up:
         msg = (
             f"Workers died repeatedly at {counted(len(given_up), 'block')}, first the one at clip "

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.footage import Leaks, leaks_of_cache
 from pipeline.runner.progress import Speed
@@ -83,11 +85,11 @@ def report(
         known_leaks: Leaks that the user has seen before.
     """
     with FeatureCache.open(place) as cache:
-        failed = np.flatnonzero(cache.read("status") == Status.FAILED)
-        columns = [cache.read(name)[failed] for name in ("clip_id", "stage", "reason")]
+        status = cache.read("status")
+        failed, done = np.flatnonzero(status == Status.FAILED), cache.done_rows(status)
+        columns = [_rows_of(cache, name, failed) for name in ("clip_id", "stage", "reason")]
         failures = tuple(zip(*(column.tolist() for column in columns), strict=True))
-        done = cache.done_rows()
-        valid, found = (cache.read(name)[done] for name in ("frame_valid", "face_found"))
+        valid, found = (_rows_of(cache, name, done) for name in ("frame_valid", "face_found"))
         return RunReport(
             cache=place,
             warnings=cache.meta.warnings,
@@ -96,15 +98,21 @@ def report(
             num_missing=num_missing,
             num_damaged=num_damaged,
             num_reused=num_reused,
-            counts=cache.status_counts(),
+            counts=cache.status_counts(status),
             failures=failures,
             face_found_share=float((found & valid).sum() / max(1, valid.sum())),
-            people=count_people(cache),
+            people=count_people(cache, status),
             notes=notes,
             leaks=leaks_of_cache(cache),
             known_leaks=known_leaks or {},
             speed=speed,
         )
+
+
+def _rows_of(cache: FeatureCache, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return some rows, in order, of an array. No chunk before the first or after the last row is read."""
+    first, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    return cache.read(name, first, end)[rows - first]
 
 
 def _precision(cache: FeatureCache) -> dict[str, str]:

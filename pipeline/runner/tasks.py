@@ -16,7 +16,6 @@ from pipeline.store.claim import Claim
 from pipeline.store.location import Location
 from pipeline.store.lock import Shard
 from pipeline.store.meta import CacheMeta
-from pipeline.store.reader import FeatureCache
 from pipeline.store.sources import is_missing
 from pipeline.types import ClipRef, Status
 
@@ -104,18 +103,15 @@ class Workload:
         return self.num_clips - len(self.missing)
 
 
-def blocks_to_do(opening: Opening, place: Location, options: RunOptions) -> Blocks:
+def blocks_to_do(opening: Opening, options: RunOptions) -> Blocks:
     """Return the blocks with pending clips, without rows of clips that are not in the dataset.
 
     Args:
         opening: State of the cache, with its new clips.
-        place: Location of the cache, which may not exist or not contain the new clips yet.
         options: Options of the run; its limit cuts the list.
     """
     status = np.full(opening.meta.num_clips, Status.PENDING, dtype=np.uint8)
-    if place.exists():
-        with FeatureCache.open(place) as cache:
-            status[: cache.meta.num_clips] = cache.read("status")
+    status[: len(opening.status)] = opening.status
     wanted = status == Status.PENDING
     if options.retry_failed:
         wanted |= status == Status.FAILED

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from operator import methodcaller
 from typing import Any, ClassVar
 
@@ -31,6 +31,7 @@ from pipeline.process import (
 )
 from pipeline.runner.block_task import BlockReport, BlockTask
 from pipeline.runner.model_metadata import ModelInfo
+from pipeline.store.at_once import all_at_once
 from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta
 from pipeline.store.rows import fill_row
@@ -182,11 +183,10 @@ class BlockWorker:
             TaskCancelledError: The context is cancelled.
         """
         context = context or TaskContext()
-        task.require_held()
         self._refuse_other(task)
         began = time.monotonic()
         writer = self._writer(task)
-        rows = _StoredRows(writer, task.start)
+        rows = _StoredRows(writer, task.start, _status_of(task, writer))
         work = task if task.trial is not None else task.without(rows.done)
         context.advance(task.num_there - work.num_there)  # an attempt before has stored them
         arrays = rows.begin(work.rows)
@@ -198,9 +198,9 @@ class BlockWorker:
             for place, outcome in outcomes.items():
                 fill_row(arrays, work.rows[place] - rows.first, outcome)
             context.cancel.raise_if_cancelled()  # a run that has ended writes nothing
-            task.require_held()
+            status = _status_of(task, writer)
             if task.trial is None:
-                rows.keep_done(arrays)
+                rows.keep_done(arrays, status)
             writer.write_block(task.start, arrays)
             writing += time.monotonic() - started
 
@@ -286,17 +286,24 @@ class BlockWorker:
         return writer
 
 
+def _status_of(task: BlockTask, writer: CacheWriter) -> npt.NDArray[Any]:
+    """Return the stored status of a task's block. Raises CacheError if its run has lost the cache."""
+    calls: list[Callable[[], Any]] = [task.require_held, partial(writer.read_status, task.start)]
+    status: npt.NDArray[Any] = all_at_once(writer.place, calls)[-1]
+    return status
+
+
 class _StoredRows:
     """Rows of a block as the cache has them, which a task changes step by step.
 
     Another attempt of the task may have stored some before it was lost, or may do so at the same time.
     """
 
-    def __init__(self, writer: CacheWriter, start: int) -> None:
+    def __init__(self, writer: CacheWriter, start: int, status: npt.NDArray[Any]) -> None:
         self.first, _ = writer.block_bounds(start)
         self._writer = writer
         self._start = start
-        self._status = writer.read_status(start)
+        self._status = status
 
     @property
     def done(self) -> list[int]:
@@ -315,9 +322,9 @@ class _StoredRows:
             self._writer.mark_pending(self._start, places)
         return arrays
 
-    def keep_done(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Copy rows that are pending in `arrays` and done in the cache."""
-        is_done = np.isin(self._writer.read_status(self._start), _DONE)
+    def keep_done(self, arrays: dict[str, npt.NDArray[Any]], status: npt.NDArray[Any]) -> None:
+        """Copy rows that are pending in `arrays` and done in the cache, whose status is `status` now."""
+        is_done = np.isin(status, _DONE)
         places = np.flatnonzero(is_done & (arrays["status"] == Status.PENDING))
         if len(places):
             for name, stored in self._writer.read_block(self._start).items():

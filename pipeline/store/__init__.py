@@ -6,6 +6,7 @@
 ``lock_records``  small texts beside a cache, changed without a race
 ``lock``          one `extract` per cache or shard, from records; ``lock_owner`` is the process that has it
 ``create``        a new cache, created completely or not at all
+``at_once``       several requests to a bucket at the same time
 ``rows``          outcome of a clip -> a row of every array
 ``writer``        rows -> blocks, status last
 ``checks``        conditions that a stored array has to fulfil before it is read

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Union
 
+import zarr
 from zarr.abc.store import Store
 
 from pipeline.errors import CacheError, ConfigError, FileError, first_line, reason_of
@@ -29,6 +30,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _HDF5_SUFFIXES = (".h5", ".hdf5")
 _RETRIES = 4
 _RETRY_SECONDS = 10
+_ZARR_REQUESTS, REQUESTS = 10, 100
+"""Requests of a read at the same time: zarr's default, and in a bucket."""
 _CONNECT_SECONDS, _REQUEST_SECONDS = "3s", "300s"
 
 
@@ -107,6 +110,7 @@ class Location:
         """Return the store with which zarr opens the group at this location."""
         if self.is_local:
             return ConfinedStore(self.path, read_only=read_only)
+        _allow_many_requests()
         return BucketStore(self.object_store(), read_only=read_only)
 
     def object_store(self) -> "S3Store":
@@ -183,6 +187,13 @@ def _has_attributes(document: bytes) -> bool:
         return bool(json.loads(document)["attributes"])
     except (ValueError, TypeError, LookupError):
         return True
+
+
+def _allow_many_requests() -> None:
+    """Let zarr read more chunks of a bucket at a time, unless the user has set its `async.concurrency`."""
+    is_set = "ZARR_ASYNC__CONCURRENCY" in os.environ
+    if not is_set and zarr.config.get("async.concurrency") == _ZARR_REQUESTS:
+        zarr.config.set({"async.concurrency": REQUESTS})
 
 
 def _endpoint() -> str:

@@ -6,6 +6,7 @@ is watched for changes, by the monotonic clock of the process that waits (decisi
 """
 
 import contextlib
+import math
 import re
 import threading
 import time
@@ -71,6 +72,7 @@ class Lock:
         self._records, self._name, self._holder = records, name, holder
         self._changing = threading.Lock()
         self._new_holder: Holder | None = None
+        self._checked = -math.inf
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._beat_until_the_end, name="cache-lock", daemon=True)
 
@@ -79,11 +81,19 @@ class Lock:
         """Claim that workers on any machine check before they write."""
         return Claim(self.place.resolved(), self._name, self._holder.token)
 
-    def check(self) -> None:
+    def check(self, *, every_seconds: float = 0.0) -> None:
         """Read the record, and raise CacheError if another run has taken the lock.
 
         A record that cannot be read at the moment does not prove it.
+
+        Args:
+            every_seconds: Time since the last check within which the record is not read again.
         """
+        now = time.monotonic()
+        if now - self._checked < every_seconds:
+            self.require_held()
+            return
+        self._checked = now
         with self._changing, contextlib.suppress(CacheError), self.place.translate_errors(""):
             self._look()
         self.require_held()
@@ -176,8 +186,12 @@ class Lock:
 
     def _look(self) -> Record | None:
         """Return this process's record, written again if it vanished; None if another run has the lock."""
-        if self._new_holder is None:
-            self._new_holder = self.claim.other_holder(self._records)
+        if self._new_holder is not None:
+            return None
+        record = self._records.read(self._name)
+        if record is not None and Holder.read(record.value).token == self._holder.token:
+            return record
+        self._new_holder = self.claim.other_holder(self._records)
         if self._new_holder is not None:
             return None
         record = self._records.read(self._name)

@@ -1,6 +1,9 @@
 """Numbers of clips with cuts, with several people and with a doubtful track."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
 
 from pipeline.store.reader import FeatureCache
 from pipeline.types import DOUBTFUL_NATS
@@ -28,11 +31,14 @@ class PeopleCounts:
         )
 
 
-def count_people(cache: FeatureCache) -> PeopleCounts | None:
-    """Count the clips of a cache that are done; None if the subject alone was followed."""
+def count_people(cache: FeatureCache, status: npt.NDArray[Any] | None = None) -> PeopleCounts | None:
+    """Count the clips of a cache that are done; None if the subject alone was followed.
+
+    status: the array of this name, if it has been read already.
+    """
     if not cache.meta.follows_everyone:
         return None
-    rows = cache.done_rows()
+    rows = cache.done_rows(status)
     cuts, people, margin = (cache.read(name)[rows] for name in ("cuts", "num_people", "track_margin"))
     return PeopleCounts(
         with_cuts=int(((cuts != "") & (cuts != "none")).sum()),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,6 +17,7 @@ from pipeline.errors import CacheDamagedError, CacheError, counted, first_line, 
 from pipeline.fingerprint import sha256_json
 from pipeline.program import command
 from pipeline.store import checks
+from pipeline.store.at_once import all_at_once
 from pipeline.store.hdf5_probe import require_harmless
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
@@ -61,7 +63,11 @@ class FeatureCache:
         try:
             meta = CacheMeta.from_attributes(attributes, str(place))
             with _translate_damage(place):
-                arrays = {spec.name: checked(group, spec, meta, str(place)) for spec in meta.arrays()}
+                specs = meta.arrays()
+                found = all_at_once(
+                    place, [partial(checked, group, spec, meta, str(place)) for spec in specs]
+                )
+                arrays = {spec.name: array for spec, array in zip(specs, found, strict=True)}
         except CacheError:
             if file is not None:
                 file.close()
@@ -123,9 +129,12 @@ class FeatureCache:
             raise CacheError(msg)
         return value
 
-    def done_rows(self) -> npt.NDArray[np.int64]:
-        """Return the rows, int64 [N], of clips with features, with or without a face, in order."""
-        status = self.read("status")
+    def done_rows(self, status: npt.NDArray[Any] | None = None) -> npt.NDArray[np.int64]:
+        """Return the rows, int64 [N], of clips with features, with or without a face, in order.
+
+        status: the array of this name, if it has been read already.
+        """
+        status = self.read("status") if status is None else status
         return np.flatnonzero((status == Status.DONE) | (status == Status.DONE_WITHOUT_FACE))
 
     def clips_sha256(self) -> str:
@@ -133,9 +142,12 @@ class FeatureCache:
         columns = [self.read(name).tolist() for name in ("clip_id", "label", "polarity", "membership")]
         return sha256_json([list(self.meta.class_names), *columns])
 
-    def status_counts(self) -> dict[str, int]:
-        """Return the numbers of clips that are pending, done, done without a face, and failed."""
-        status = self.read("status")
+    def status_counts(self, status: npt.NDArray[Any] | None = None) -> dict[str, int]:
+        """Return the numbers of clips that are pending, done, done without a face, and failed.
+
+        status: the array of this name, if it has been read already.
+        """
+        status = self.read("status") if status is None else status
         return {member.name.lower(): int((status == member).sum()) for member in Status}
 
     def close(self) -> None:

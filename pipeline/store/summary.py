@@ -50,11 +50,11 @@ def summarise(cache: FeatureCache, *, all_clips: bool = False, version_note: str
         "warnings": list(meta.warnings),
         "version_note": version_note,
         "clips": meta.num_clips,
-        "outcomes": cache.status_counts(),
+        "outcomes": cache.status_counts(status),
         "classes": {name: int((label == i).sum()) for i, name in enumerate(meta.class_names)},
         "unlabelled": int((label < 0).sum()),
         "groups": meta.num_groups,
-        "people": None if (people := count_people(cache)) is None else dataclasses.asdict(people),
+        "people": None if (people := count_people(cache, status)) is None else dataclasses.asdict(people),
         "polarities": {member.name.lower(): int((polarity == member).sum()) for member in Polarity},
         "folds": {
             name: {s.name.lower(): int((membership[:, fold] == s).sum()) for s in Split}

@@ -1,7 +1,8 @@
 """Writer of a feature cache, which is created at once and then filled block by block."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from zarr.storage import MemoryStore
 
 from pipeline.errors import CacheError
 from pipeline.own_dir import OwnDir
+from pipeline.store.at_once import all_at_once
 from pipeline.store.create import Rows, as_stored, create, create_blocks
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
@@ -29,7 +31,9 @@ class CacheWriter:
         self.meta = meta
         with place.translate_errors("cannot be opened for writing"):
             group = group or zarr.open_group(place.zarr_store(read_only=False), mode="r+", zarr_format=3)
-            self._arrays: dict[str, Any] = {spec.name: group[spec.name] for spec in self._block_specs()}
+            names = [spec.name for spec in self._block_specs()]
+            found = all_at_once(place, [partial(group.__getitem__, name) for name in names])
+            self._arrays: dict[str, Any] = dict(zip(names, found, strict=True))
 
     @classmethod
     def in_memory(cls, meta: CacheMeta) -> Self:
@@ -86,10 +90,12 @@ class CacheWriter:
             CacheError: One of them is damaged.
         """
         first, end = self.block_bounds(start)
-        return {
-            spec.name: read_rows(self.place, self._arrays[spec.name], spec, first, end).copy()
-            for spec in self._block_specs()
-        }
+        specs = self._block_specs()
+        parts = all_at_once(
+            self.place,
+            [partial(read_rows, self.place, self._arrays[spec.name], spec, first, end) for spec in specs],
+        )
+        return {spec.name: part.copy() for spec, part in zip(specs, parts, strict=True)}
 
     def read_status(self, start: int) -> npt.NDArray[Any]:
         """Return the stored status [clips of the block] of the block at row `start`.
@@ -114,21 +120,39 @@ class CacheWriter:
     def write_block(self, start: int, rows: Rows) -> None:
         """Write all per-block arrays of one block, `status` last, so that no half-written block counts.
 
-        Raises CacheError if the disk fails. The previous status of the block is then still stored.
+        In a bucket, all arrays but `status` are written at the same time.
+
+        Raises CacheError if the disk or the bucket fails. The previous status of the block is then still
+        stored.
         """
         first, end = self.block_bounds(start)
+        status, others = self._stores(first, end, rows)
         with self._translate_errors(first, end):
-            for spec in sorted(self._block_specs(), key=lambda spec: spec.name == _LAST):
-                shape = (end - first, *self.meta.shape(spec)[1:])
-                self._arrays[spec.name][first:end] = as_stored(spec, rows[spec.name], shape)
+            all_at_once(self.place, others)
+            status()
 
     def reset_block(self, start: int) -> None:
         """Write fill values to a block, status first, so that its clips are pending again."""
         first, end = self.block_bounds(start)
         rows = self.empty_rows(start)
+        status, others = self._stores(first, end, rows)
         with self._translate_errors(first, end):
-            for spec in sorted(self._block_specs(), key=lambda spec: spec.name != _LAST):
-                self._arrays[spec.name][first:end] = rows[spec.name]
+            status()
+            all_at_once(self.place, others)
+
+    def _stores(
+        self, first: int, end: int, rows: Rows
+    ) -> tuple[Callable[[], None], list[Callable[[], None]]]:
+        """Return the functions that write the status, and every other array, of a block."""
+        stores = {
+            spec.name: partial(self._store, spec, first, end, rows[spec.name]) for spec in self._block_specs()
+        }
+        return stores.pop(_LAST), list(stores.values())
+
+    def _store(self, spec: ArraySpec, first: int, end: int, values: npt.NDArray[Any]) -> None:
+        """Write the rows of a block into one array."""
+        shape = (end - first, *self.meta.shape(spec)[1:])
+        self._arrays[spec.name][first:end] = as_stored(spec, values, shape)
 
     def _translate_errors(self, first: int, end: int) -> AbstractContextManager[None]:
         """Translate errors of a disk or a bucket into a CacheError that names the clips."""
@@ -147,10 +171,10 @@ def remove_partial_chunks(where: LocationLike) -> None:
     A bucket has no half-written objects. Raises CacheError if the status cannot be read, and for a link in
     the place of a directory of the cache.
     """
+    if not Location.of(where).is_local:
+        return
     with FeatureCache.open(where) as cache:
         place, meta = cache.place, cache.meta
-        if not place.is_local:
-            return
         pending = np.flatnonzero(cache.read(_LAST) == BY_NAME[_LAST].fill)
     unfinished = {str(block) for block in np.unique(pending // meta.block_clips)}
     with place.translate_errors("cannot be swept"):

@@ -1,12 +1,14 @@
 """Checks of the values of one block of clips: ranges, NaN, frames, boxes, and the values of each status."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import CacheError, counted
+from pipeline.store.at_once import all_at_once
 from pipeline.store.reader import FeatureCache
 from pipeline.store.schema import ArraySpec
 from pipeline.types import Absence, Status
@@ -26,12 +28,10 @@ def check_block(cache: FeatureCache, start: int, table: Table) -> list[Finding]:
     """
     end = min(start + cache.meta.block_clips, cache.meta.num_clips)
     try:
-        rows = {
-            spec.name: table[spec.name][start:end]
-            if spec.name in table
-            else cache.read(spec.name, start, end)
-            for spec in cache.meta.arrays()
-        }
+        names = [spec.name for spec in cache.meta.arrays() if spec.name not in table]
+        read = all_at_once(cache.place, [partial(cache.read, name, start, end) for name in names])
+        rows = {name: array[start:end] for name, array in table.items()}
+        rows |= dict(zip(names, read, strict=True))
     except CacheError as error:
         return [Finding(where="chunks", what=str(error))]
     done = np.isin(rows["status"], (Status.DONE, Status.DONE_WITHOUT_FACE))
