@@ -44,7 +44,7 @@ INFO = RunInfo(
 )
 PROGRESS = (
     "best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run",
-    "temperature", "ece_before", "ece_after", "not_calibrated",
+    "temperature", "ece_before", "ece_after", "not_calibrated", "num_without_face",
 )  # fmt: skip
 DEEP: dict[str, Any] = {}
 for _ in range(30):

@@ -117,7 +117,8 @@ def test_evaluate_prints_what_trained_the_run_and_that_the_cache_has_more_now(ha
     written = json.loads((half_and_whole / "half" / "confusion.json").read_text())
     assert written["training_set"] == {
         "usable_sha256": load_info(half_and_whole / "half").usable_sha256,
-        "num_train": 5, "num_validation": 3, "left_out": {"pending": 24}, "added": [], "num_more_now": 24,
+        "num_train": 5, "num_validation": 3, "left_out": {"pending": 24}, "added": [],
+        "num_without_face": 0, "num_more_now": 24,
     }  # fmt: skip
     whole = evaluate(half_and_whole / "whole1", device="cpu")
     assert "  trained on 29 clips, 3 to validate; left out: none" in lines_of(whole)

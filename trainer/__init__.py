@@ -53,6 +53,7 @@ In the order of the data:
 ``calibration``      logits of validation clips  -> a temperature; calibration error of probabilities
 ``measurement``      a run directory             -> predictions for every clip of a split
 ``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
+``clips_without_face`` predictions, cache rows   -> number of clips without a face, metrics of the others
 ``evaluation``       a run directory             -> WAR, UAR, per-class recall, confusion matrix
 ``clip_predictions`` a measured split            -> predictions.csv, a clip each, and back
 ``run_ensemble``     runs of folds and seeds     -> the mean of their probabilities, measured like a run

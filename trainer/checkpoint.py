@@ -58,10 +58,10 @@ _AGAIN = {False: "train again", True: "export the run again"}
 
 _PROGRESS = (
     "best_epoch", "best_loss", "overfit_epoch", "stop_reason", "cache_from_run",
-    "temperature", "ece_before", "ece_after", "not_calibrated",
+    "temperature", "ece_before", "ece_after", "not_calibrated", "num_without_face",
 )  # fmt: skip
-"""The parts that change after weights were saved, and the paths from the run to its caches (of those in
-`added_caches`, too)."""
+"""The parts that change after weights were saved, the paths from the run to its caches (of those in
+`added_caches`, too), and a number that follows from other parts and that older runs do not have."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,11 +44,7 @@ class DoubtfulTracks:
         """
         if doubtful_N is None or not doubtful_N.any():
             return None
-        certain_N = ~doubtful_N
-        without = None
-        if certain_N.any():
-            group_N = None if group_N is None else group_N[certain_N]
-            without = Metrics.of_clips(class_names, label_N[certain_N], predicted_N[certain_N], group_N)
+        without = Metrics.of_some(~doubtful_N, class_names, label_N, predicted_N, group_N)
         return cls(num_doubtful=int(doubtful_N.sum()), num_clips=len(doubtful_N), without=without)
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from trainer.caches import is_same_place
 from trainer.calibration import Calibration
 from trainer.class_map import ClassMap
 from trainer.clip_predictions import ClipPredictions
+from trainer.clips_without_face import ClipsWithoutFace
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.folds import folder_of_fold
 from trainer.leaks import Leak
@@ -38,6 +39,7 @@ class EvalResult(Shown):
         dataset: Dataset of this cache.
         doubtful_tracks: Metrics without clips whose face track is doubtful; None if none is, or if the cache
             does not record it.
+        without_face: Metrics without clips in which no face was found; None if every clip has one.
         calibration: Calibration error of the probabilities, without and with the run's temperature.
         loss: Ungated class-contrastive loss, mean over the clips.
         info: Origin of the run.
@@ -60,6 +62,7 @@ class EvalResult(Shown):
     split: str
     metrics: Metrics
     doubtful_tracks: DoubtfulTracks | None
+    without_face: ClipsWithoutFace | None
     calibration: Calibration
     loss: float
     info: RunInfo
@@ -131,6 +134,7 @@ def evaluate(
         split=split,
         metrics=measured.metrics(),
         doubtful_tracks=measured.doubtful_tracks(),
+        without_face=measured.without_face(),
         calibration=measured.calibration(),
         loss=measured.scores.loss,
         info=info,

@@ -46,6 +46,12 @@ class FoldRows:
     rule: str
     left_out: Mapping[str, int]
 
+    @property
+    def seen(self) -> Ints:
+        """The rows of training and validation, each once."""
+        seen_N: Ints = np.union1d(self.train, self.validation)
+        return seen_N
+
     def training_sha256(self) -> str:
         """Return a hash of the rows of training and validation. It changes when more clips are done."""
         return sha256_json([self.train.tolist(), self.validation.tolist()])

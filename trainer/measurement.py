@@ -23,6 +23,7 @@ from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.class_map import NO_CLASS, ClassMap
 from trainer.clip_loading import load_clips
+from trainer.clips_without_face import ClipsWithoutFace, read_without_face
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
 from trainer.holdout import CLIPS
@@ -110,6 +111,7 @@ class Measured:
         row_N: Rows of the clips there.
         group_N: Groups of the clips; None if no clips of the cache share one.
         doubtful_N: True for clips whose face track is doubtful; None if the cache does not record it.
+        without_face_N: True for clips without a face on any sampled frame.
         data: Features of the clips.
         scores: Predictions.
         clips_sha256, usable_sha256: Hashes of the measured cache, as in `RunInfo`.
@@ -123,6 +125,7 @@ class Measured:
     row_N: Ints
     group_N: Ints | None
     doubtful_N: Bools | None
+    without_face_N: Bools
     data: ClipData
     scores: Scores
     clips_sha256: str
@@ -160,6 +163,13 @@ class Measured:
         """Return the metrics without doubtful tracks; None if none is doubtful, or this is not known."""
         scores, names = self.scores, self.checkpoint.info.class_names
         return DoubtfulTracks.of(self.doubtful_N, scores.label_N, scores.predicted_N, names, self.group_N)
+
+    def without_face(self) -> ClipsWithoutFace | None:
+        """Return the metrics of the clips with a face; None if every clip has one."""
+        scores, names = self.scores, self.checkpoint.info.class_names
+        return ClipsWithoutFace.of(
+            self.without_face_N, scores.label_N, scores.predicted_N, names, self.group_N
+        )
 
 
 def measure(
@@ -238,6 +248,7 @@ def measure(
         row_N, label_N = _with_class(features, rows.of(split), class_map, left_out)
         group_N = groups_of_cache(features)
         doubtful_N = read_doubtful(features, row_N)
+        without_face_N = read_without_face(features, row_N)
         leak = Leak.none(split, len(row_N))
         if split == "test" or (split == "validation" and rows.rule != "train"):
             leak = stored_leak(
@@ -268,6 +279,7 @@ def measure(
         row_N=row_N,
         group_N=group_N[row_N] if has_groups(group_N) else None,
         doubtful_N=doubtful_N,
+        without_face_N=without_face_N,
         data=data,
         scores=scores,
         clips_sha256=hashes[0],

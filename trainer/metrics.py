@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.types import Ints
+from pipeline.types import Bools, Ints
 from trainer.intervals import (
     GroupCounts,
     Intervals,
@@ -68,6 +68,21 @@ class Metrics:
             confusion=confusion_matrix(label_N, predicted_N, size),
             groups=None if group_N is None else group_counts(group_N, label_N, predicted_N, size),
         )
+
+    @classmethod
+    def of_some(
+        cls,
+        kept_N: Bools,
+        class_names: tuple[str, ...],
+        label_N: Ints,
+        predicted_N: Ints,
+        group_N: Ints | None = None,
+    ) -> "Metrics | None":
+        """Return the metrics of the clips that are kept; None if no clip is. Other arguments: `of_clips`."""
+        if not kept_N.any():
+            return None
+        group_N = None if group_N is None else group_N[kept_N]
+        return cls.of_clips(class_names, label_N[kept_N], predicted_N[kept_N], group_N)
 
     @property
     def num_clips(self) -> int:

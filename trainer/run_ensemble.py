@@ -19,6 +19,7 @@ from pipeline.strict_json import from_json, to_json
 from trainer.caches import open_cache
 from trainer.calibration import error_of_probabilities
 from trainer.clip_predictions import ClipPredictions, read_predictions
+from trainer.clips_without_face import stored_num_without_face, without_face_text
 from trainer.evaluation import CONFUSION, PREDICTIONS, evaluate
 from trainer.folds import folder_of_fold
 from trainer.metrics import Metrics
@@ -44,6 +45,7 @@ class Member:
         dataset, fold: Measured dataset and fold.
         seed: Seed of the run.
         banners: Warnings to show beside its predictions.
+        num_without_face: Clips without a face; 0 if an earlier version measured the run.
         predictions: Its predictions.
     """
 
@@ -52,6 +54,7 @@ class Member:
     fold: str
     seed: int
     banners: tuple[str, ...]
+    num_without_face: int
     predictions: ClipPredictions
 
 
@@ -67,6 +70,7 @@ class FoldEnsemble:
         metrics: Metrics of the mean.
         ece: Expected calibration error of the mean.
         mean_war, mean_uar: Means of the single runs.
+        num_without_face: Clips without a face.
         banners: Warnings to show beside these numbers.
     """
 
@@ -78,6 +82,7 @@ class FoldEnsemble:
     ece: float
     mean_war: float
     mean_uar: float
+    num_without_face: int
     banners: tuple[str, ...]
 
 
@@ -115,6 +120,11 @@ class EnsembleResult(Shown):
             rates = [mean_text(over.get(f"recall/{name}")) for name in names]
             label = ["mean of folds ± over folds", str(len(self.folds))]
             rows.append([*label, spread_text(over["uar"]), spread_text(over["war"]), *rates, NONE])
+        texts = [
+            without_face_text(one.num_without_face, one.metrics.num_clips, f"{self.split} clips")
+            for one in self.folds
+        ]
+        notes = [f"Fold {one.fold}: {text}." for one, text in zip(self.folds, texts, strict=True) if text]
         runs_of = [f"Fold {one.fold}: {', '.join(map(str, one.run_dirs))}." for one in self.folds]
         return Section(
             title=f"Ensemble of {self.dataset}, {self.split} split",
@@ -125,6 +135,7 @@ class EnsembleResult(Shown):
                     columns=["", "fold", "UAR", "WAR", *names, "ECE"],
                     rows=rows,
                 ),
+                *([Items(items=notes)] if notes else []),
                 Items(items=runs_of, summary="Runs"),
             ],
         )
@@ -256,6 +267,7 @@ def _stored(place: OwnDir, *, allow_leak: bool) -> Member | None:
             fold=str(values["measured_fold"]),
             seed=info.seed,
             banners=tuple(map(str, values["banners"])),
+            num_without_face=stored_num_without_face(values),
             predictions=predictions,
         )
     except (FileError, CheckpointError, ValueError, TypeError, KeyError, RecursionError):
@@ -279,6 +291,7 @@ def _measured(
         fold=result.fold,
         seed=result.info.seed,
         banners=result.banners,
+        num_without_face=0 if result.without_face is None else result.without_face.num_without_face,
         predictions=read_predictions(place, name),
     )
 
@@ -325,6 +338,7 @@ def _averaged(fold: str, members: Sequence[Member]) -> FoldEnsemble:
         ece=error_of_probabilities(mean_NC, first.label_N),
         mean_war=fmean(one.war for one in singles),
         mean_uar=fmean(one.uar for one in singles),
+        num_without_face=max(member.num_without_face for member in members),
         banners=(
             *counted_banners([member.banners for member in members]),
             *([mixed] if 0 < num_calibrated < len(members) else []),

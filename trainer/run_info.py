@@ -22,6 +22,7 @@ from pipeline.store.reader import FeatureCache
 from trainer.added_cache import AddedCache
 from trainer.caches import stored_location, training_cache
 from trainer.clip_lengths import length_quartiles
+from trainer.clips_without_face import NOT_RECORDED, count_without_face
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, usable_sha256
 from trainer.model import FeatureShape
@@ -56,13 +57,14 @@ class RunInfo:
         selected_by: Number of these clips that chose it: loss, war or uar (`schedule.select`).
         validation_leak: Number of validation clips that share footage with training clips.
         added_caches: Further caches, which added training clips. All other attributes of clips are of the
-            first cache alone, but for `clip_seconds`.
+            first cache alone, but for `clip_seconds` and `num_without_face`.
         usable_sha256, num_train, num_validation, left_out_of_training, precision: See `training_set` and
             `precision`. Empty or 0 in runs of versions that did not record them.
         identity, extract_config: How the features were made: `CacheMeta.identity`, which holds no path, and
             `CacheMeta.config`, without the user's name. Empty in older runs.
         clip_seconds: Quartiles of the lengths of the training clips in seconds; empty if none has times, and
             in older runs.
+        num_without_face: Training and validation clips without a face, of all caches; -1 in older runs.
         best_epoch, best_loss: Epoch of the checkpoint, and its ungated class-contrastive validation loss.
         overfit_epoch: First epoch with a training accuracy above `schedule.overfit_accuracy`; 0 for none.
         stop_reason: Why training ended; empty before its end.
@@ -100,6 +102,7 @@ class RunInfo:
     identity: Mapping[str, Any] = field(default_factory=dict)
     extract_config: Mapping[str, Any] = field(default_factory=dict)
     clip_seconds: tuple[float, ...] = ()
+    num_without_face: int = NOT_RECORDED
     selected_by: str = "loss"
     best_epoch: int = 0
     best_loss: float = 0.0
@@ -151,6 +154,7 @@ class RunInfo:
             identity=dict(meta.identity),
             extract_config=portable_values(meta.config),
             clip_seconds=length_quartiles([(cache, rows.train)]),
+            num_without_face=count_without_face([(cache, rows.seen)]),
             selected_by=config.schedule.select,
             num_tokens=meta.num_tokens if config.model.has_patch_tokens else 0,
             hardware=device_name(device)

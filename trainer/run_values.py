@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.strict_json import NonFiniteError, depth, to_json
 from trainer.added_cache import AddedCache, require_added
 from trainer.calibration import HIGHEST, LOWEST
+from trainer.clips_without_face import NOT_RECORDED
 from trainer.run_info import LARGEST_SIZE, RunInfo
 
 _SHOWN = 100
@@ -48,6 +49,9 @@ def require_types(info: RunInfo) -> None:
         if getattr(info, name) < 0:
             msg = f"{name} is {repr(getattr(info, name))[:_SHOWN]}; allowed: 0 or more"
             raise ValueError(msg)
+    if info.num_without_face < NOT_RECORDED:
+        msg = f"num_without_face is {repr(info.num_without_face)[:_SHOWN]}; allowed: 0 or more, -1 if unknown"
+        raise ValueError(msg)
     if info.selected_by not in _NUMBERS:
         msg = f"selected_by is {repr(info.selected_by)[:_SHOWN]}; allowed: {', '.join(_NUMBERS)}"
         raise ValueError(msg)

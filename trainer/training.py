@@ -65,7 +65,8 @@ def train(
         has_figures: Draw the curves and, for TensorBoard, the confusion matrix of the validation clips.
         is_resumable: Store the state after epochs, so that `resume` can continue an interrupted training.
         on_epoch: Called after every epoch.
-        on_remark: Called before the first epoch with each line on footage that clips share.
+        on_remark: Called before the first epoch with each line on footage that clips share, and on clips
+            without a face.
         cancel: Checked after every epoch.
 
     Raises:

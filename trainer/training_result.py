@@ -95,7 +95,7 @@ class TrainResult(Shown):
         residence: Size and place of the features, in words.
         left_out: Number of clips of the fold that were not used, by reason.
         next_split: Split to measure: test, or validation if the fold has no test clips.
-        notes: Footage that splits share, joined batches, a failed record of the cache.
+        notes: Footage that splits share, clips without a face, joined batches, a failed record of the cache.
         profile: Time of each part of a step; None if not requested.
     """
 

@@ -13,6 +13,7 @@ from pipeline.errors import counted, printable
 from pipeline.own_dir import Folder
 from pipeline.store.reader import FeatureCache
 from trainer.added_cache import AddedCache
+from trainer.clips_without_face import NOT_RECORDED
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, usable_sha256
 from trainer.holdout import CLIPS
@@ -30,6 +31,7 @@ class TrainingSet:
         num_train, num_validation: Clips of the first cache.
         left_out: Number of clips of the fold that were not used, by reason; None if not recorded.
         added: Further caches of the training, and their clips.
+        num_without_face: Training and validation clips without a face, of all caches; None if not recorded.
         num_more: Training clips that the cache has now and did not have then.
     """
 
@@ -38,6 +40,7 @@ class TrainingSet:
     num_validation: int
     left_out: Mapping[str, int] | None
     added: tuple[AddedCache, ...] = ()
+    num_without_face: int | None = None
     num_more: int = 0
 
     @classmethod
@@ -71,6 +74,7 @@ class TrainingSet:
             num_validation=num_validation,
             left_out=info.left_out_of_training if info.usable_sha256 else None,
             added=info.added_caches,
+            num_without_face=_num_without_face(info),
             num_more=0 if rows is None else _num_more(rows, info, num_train, num_validation),
         )
 
@@ -82,6 +86,7 @@ class TrainingSet:
             num_validation=len(rows.validation),
             left_out=info.left_out_of_training if info.usable_sha256 else dict(rows.left_out),
             added=info.added_caches,
+            num_without_face=_num_without_face(info),
         )
 
     @property
@@ -99,7 +104,12 @@ class TrainingSet:
         more = f"; the cache has {self.num_more} more training clips now" if self.num_more else ""
         added = "".join(f"; and {one}{_left_out_of(one)}" for one in self.added)
         own = f"{counted(self.num_train, 'clip')}, {self.num_validation} to validate; {left_out}{more}"
-        return f"{own}{added}"
+        num = self.num_without_face
+        return f"{own}{added}{f'; no face found in {num:,} of these clips' if num else ''}"
+
+
+def _num_without_face(info: RunInfo) -> int | None:
+    return None if info.num_without_face == NOT_RECORDED else info.num_without_face
 
 
 def _left_out_of(added: AddedCache) -> str:

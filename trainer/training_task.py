@@ -20,6 +20,7 @@ from trainer.block_reading import ClipSource
 from trainer.caches import location_from, open_cache
 from trainer.class_balance import mixture_shares
 from trainer.clip_lengths import length_quartiles
+from trainer.clips_without_face import count_without_face, without_face_text
 from trainer.config import TrainConfig
 from trainer.epochs import TrainedEpochs, TrainingRun, run_epochs
 from trainer.folds import FoldRows, fold_rows, polarity_labels, require_polarities, require_usable
@@ -100,13 +101,17 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
             validation_leak=len(seen.leaks[0].clip_ids),
             cache_from_run=location_from(folder.path, features.place),
         )
+        of_added = [(one.source.cache, one.source.row_N) for one in added]
         if added:
-            clips = [(features, rows.train), *((one.source.cache, one.source.row_N) for one in added)]
             info = replace(
                 info,
                 added_caches=tuple(one.record(folder.path) for one in added),
-                clip_seconds=length_quartiles(clips),
+                clip_seconds=length_quartiles([(features, rows.train), *of_added]),
+                num_without_face=count_without_face([(features, rows.seen), *of_added]),
             )
+        num_seen = len(rows.seen) + sum(len(row_N) for _, row_N in of_added)
+        faceless = without_face_text(info.num_without_face, num_seen, "training and validation clips")
+        remarks = (*seen.remarks, *([faceless] if faceless else []))
         if not is_resumed:
             create_run_dir(folder, config, info, {TRAINING_CLIPS_FILE: seen.json})
             try:
@@ -129,7 +134,7 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
                 has_state=is_resumed,
             )  # fmt: skip
         if task.on_remark is not None:
-            for remark in seen.remarks:
+            for remark in remarks:
                 task.on_remark(remark)
         with _kept_model_named(folder):
             trained = run_epochs(
@@ -160,7 +165,7 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
         residence=run.data.residence,
         next_split=rows.split_to_measure,
         notes=(
-            *seen.remarks,
+            *remarks,
             *run.notes,
             *_joined(reports),
             *_never_warm(reports, config),

@@ -14,6 +14,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place, open_cache
+from trainer.clips_without_face import without_face_text
 from trainer.config import learnt
 from trainer.measurement import Measured, measure
 from trainer.metrics import Metrics, merged
@@ -45,7 +46,7 @@ class TransferCell:
         rates: Spread of WAR, UAR and recalls over the folds of the training, each with the mean of its seeds;
             over the seeds of a single fold.
         over: What the spread is over, ``folds`` or ``seeds``.
-        num_clips: Number of measured clips of the first run.
+        num_clips, num_without_face: Number of measured clips of the first run, and of those without a face.
         classes: Differences between the classes, in words; empty if they are the same.
     """
 
@@ -56,6 +57,7 @@ class TransferCell:
     rates: Row
     over: str
     num_clips: int
+    num_without_face: int
     classes: str
 
 
@@ -74,6 +76,11 @@ class TransferResult(Shown):
         classes = [
             f"{cell.trained_on} on {cell.measured_on}: {cell.classes}" for cell in self.cells if cell.classes
         ]
+        faceless = dict.fromkeys(
+            f"{cell.measured_on}: {text}."
+            for cell in self.cells
+            if (text := without_face_text(cell.num_without_face, cell.num_clips, "test clips"))
+        )
         own = (
             "A cache that trained a run: the test clips of the fold that trained it. Elsewhere: the test "
             "clips of all folds of the cache."
@@ -88,7 +95,7 @@ class TransferResult(Shown):
                     blocks=[
                         self._table("war"),
                         self._table("uar"),
-                        Items(items=[own, *answers, *classes]),
+                        Items(items=[own, *answers, *classes, *faceless]),
                     ],
                 )
             ],
@@ -154,7 +161,7 @@ def transfer(
     trained_on = _rows(infos, {run: _home(run, info, places, hashes) for run, info in infos.items()})
     folds = {run: _folds(run, info, trained_on[run][1], places, hashes) for run, info in infos.items()}
     _require_applying(classes, infos.values(), metas)
-    scores: dict[tuple[str, str], list[tuple[Score, Measured]]] = {}
+    scores: dict[tuple[str, str], list[tuple[Score, Measured, int]]] = {}
     for run, info in infos.items():
         label, home = trained_on[run]
         for name, place in places.items():
@@ -168,8 +175,9 @@ def transfer(
                 for fold in folds[run].get(name, metas[name].fold_names)
             ]  # fmt: skip
             metrics = _merged(name, measured)
+            num_without_face = sum(int(one.without_face_N.sum()) for one in measured)
             scores.setdefault((label, name), []).append(
-                (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0])
+                (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0], num_without_face)
             )
     own = {(trained_on[run][0], name) for run, names in folds.items() for name in names}
     cells = tuple(
@@ -179,7 +187,7 @@ def transfer(
         names=tuple(places),
         shared_classes=shared_classes,
         cells=cells,
-        banners=counted_banners([one.banners for found in scores.values() for _, one in found]),
+        banners=counted_banners([one.banners for found in scores.values() for _, one, _ in found]),
         files=(folder.path / TRANSFER_FILE, folder.path / TABLE_FILE),
     )
     document = to_json(portable_values(to_json_values(result))) + "\n"
@@ -303,10 +311,13 @@ def _merged(name: str, measured: Sequence[Measured]) -> Metrics:
     return merged([one.metrics() for one in measured])
 
 
-def _cell(label: str, name: str, found: Sequence[tuple[Score, Measured]], *, is_own: bool) -> TransferCell:
-    summary = summarise([score for score, _ in found], disjoint=False)
+def _cell(
+    label: str, name: str, found: Sequence[tuple[Score, Measured, int]], *, is_own: bool
+) -> TransferCell:
+    summary = summarise([score for score, _, _ in found], disjoint=False)
     several = len(summary.by_fold) > 1
-    class_map = found[0][1].class_map
+    score, measured, num_without_face = found[0]
+    class_map = measured.class_map
     return TransferCell(
         trained_on=label,
         measured_on=name,
@@ -314,6 +325,7 @@ def _cell(label: str, name: str, found: Sequence[tuple[Score, Measured]], *, is_
         num_runs=len(found),
         rates=summary.mean_of_folds if several else next(iter(summary.by_fold.values())),
         over="folds" if several else "seeds",
-        num_clips=found[0][0].metrics.num_clips,
+        num_clips=score.metrics.num_clips,
+        num_without_face=num_without_face,
         classes="" if class_map is None else str(class_map),
     )

@@ -12,6 +12,7 @@ from trainer.ablate.kinds import split
 from trainer.ablate.outcome import Outcome
 from trainer.ablate.spec import Row
 from trainer.ablate.sweep_request import SweepRequest
+from trainer.clips_without_face import without_face_text
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.run_statistics import Score, Spread, Summary, summarise
@@ -208,6 +209,10 @@ class SweepResult:
     def _has_probe(self) -> bool:
         return any(row.row.is_baseline and row.selections for row in self.rows)
 
+    def _without_face(self, outcome: Outcome) -> str:
+        num_clips = outcome.metrics().num_clips
+        return without_face_text(outcome.num_without_face, num_clips, f"{self.request.split} clips")
+
     @property
     def notes(self) -> tuple[str, ...]:
         """Facts for the comparison with the paper's numbers."""
@@ -222,6 +227,8 @@ class SweepResult:
             others = dict.fromkeys((o.row, o.selected_by) for o in finished if o.selected_by != "loss")
             named = "; ".join(f"{row}: {number.upper()}" for row, number in others)
             notes += [f"Epochs chosen by another number than the validation loss: {named}."] * bool(others)
+        faceless = dict.fromkeys((o.fold, self._without_face(o)) for o in finished)
+        notes += [f"Fold {fold}: {text}." for fold, text in faceless if text]
         trained = dict.fromkeys(f"{o.num_train:,} in fold {o.fold}" for o in finished if o.num_train)
         if trained:
             notes += [f"Training clips: {', '.join(trained)}."]

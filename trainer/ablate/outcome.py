@@ -69,6 +69,8 @@ class Outcome:
             did not record it.
         left_out: Numbers of clips of the fold that were not used, with reasons; num_pending had no features
             yet.
+        num_without_face: Measured clips without a face on any sampled frame; 0 in outcomes of versions that
+            did not record it.
         num_leaked: Test clips whose footage the run has seen.
         usable_sha256, num_train, precision: As in `RunInfo`; empty or 0 in outcomes of versions that did not
             record them.
@@ -90,6 +92,7 @@ class Outcome:
     validation_loss: float = 0.0
     banners: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    num_without_face: int = 0
     num_leaked: int = 0
     num_pending: int = 0
     usable_sha256: str = ""
@@ -104,7 +107,7 @@ class Outcome:
     def __post_init__(self) -> None:
         require_one_of("state", self.state, _STATES)
         require_range("best_epoch", self.best_epoch, 0, _MOST_EPOCHS)
-        for name in ("num_leaked", "num_pending", "num_train"):
+        for name in ("num_without_face", "num_leaked", "num_pending", "num_train"):
             require_range(name, getattr(self, name), 0, _MOST_CLIPS)
         require_range("seconds", self.seconds, 0)
         for name in ("class_names", "banners", "left_out", "facts"):

@@ -159,6 +159,7 @@ def _finished(task: RunTask, measured: EvalResult | BaselineResult, info: RunInf
         selection=info.selection,
         banners=measured.banners,
         left_out=tuple(f"{count} {why}" for why, count in left_out.items() if count),
+        num_without_face=0 if measured.without_face is None else measured.without_face.num_without_face,
         num_leaked=len(measured.leak.clip_ids),
         num_pending=left_out.get("pending", 0),
         usable_sha256=info.usable_sha256,

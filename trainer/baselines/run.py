@@ -16,6 +16,7 @@ from trainer.baselines.settings import Baseline
 from trainer.baselines.zero_shot import cosines, text_features
 from trainer.caches import open_cache
 from trainer.clip_predictions import ClipPredictions
+from trainer.clips_without_face import ClipsWithoutFace, read_without_face
 from trainer.config import TrainConfig
 from trainer.folds import FoldRows, fold_rows, require_usable
 from trainer.leaks import Leak
@@ -37,6 +38,7 @@ class BaselineResult:
             cosines times 100, its logit scale.
         info: Origin; its selection is empty if no clips chose anything.
         facts: What the method used or chose, in words.
+        without_face: See `EvalResult`.
         left_out: Number of clips of the fold that were not measured, by reason.
         leak: Test clips whose footage the method has seen.
     """
@@ -44,6 +46,7 @@ class BaselineResult:
     predictions: ClipPredictions
     info: RunInfo
     facts: tuple[str, ...]
+    without_face: ClipsWithoutFace | None
     left_out: dict[str, int]
     leak: Leak
 
@@ -117,10 +120,15 @@ def run_baseline(
             info = replace(info, num_train=0)
         probability_NC, facts = _predict(features, rows, baseline, config, label_N, encoder_weights, cancel)
         predictions = ClipPredictions.of_rows(features, test, info.class_names, label_N[test], probability_NC)
+        without_face = ClipsWithoutFace.of(
+            read_without_face(features, test), label_N[test], predictions.predicted_N, info.class_names,
+            predictions.group_N,
+        )  # fmt: skip
     return BaselineResult(
         predictions=predictions,
         info=info,
         facts=facts,
+        without_face=without_face,
         left_out=dict(rows.left_out),
         leak=leak,
     )

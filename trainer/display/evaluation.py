@@ -6,6 +6,7 @@ from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from pipeline.errors import counted, printable
 from trainer.calibration import Calibration
+from trainer.clips_without_face import ClipsWithoutFace, without_face_text
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.evaluation import EvalResult
 from trainer.intervals import Interval
@@ -68,6 +69,7 @@ def _(result: EvalResult) -> dict[str, Any]:
         ),
         **to_json_values(result.metrics),
         **({} if result.doubtful_tracks is None else field_values(result, "doubtful_tracks")),
+        **({} if result.without_face is None else field_values(result, "without_face")),
     }
 
 
@@ -80,6 +82,7 @@ def _(result: EvalResult) -> list[str]:
         *metrics_lines(metrics),
         _calibration_line(result.calibration),
         *_without_doubtful(result.doubtful_tracks),
+        *_with_face(result.without_face, result.split),
         *(f"  left out: {count} {why}" for why, count in result.left_out.items() if count),
         *(f"  note: {note}" for note in result.leak.notes),
         f"  trained on {result.training_set}",
@@ -130,6 +133,16 @@ def _without_doubtful(found: DoubtfulTracks | None) -> list[str]:
     if found.without is None:
         return [f"{counts}; no clips are left without them"]
     return [f"{counts}; without them:", *(f"  {line}" for line in _rates(found.without))]
+
+
+def _with_face(found: ClipsWithoutFace | None, split: str) -> list[str]:
+    """Return WAR and UAR of the clips with a face, under a line on the others; [] if there are no others."""
+    if found is None:
+        return []
+    text = f"  {without_face_text(found.num_without_face, found.num_clips, f'{split} clips')}"
+    if found.with_face is None:
+        return [f"{text}; no clip has a face"]
+    return [f"{text}; clips with a face:", *(f"  {line}" for line in _rates(found.with_face))]
 
 
 def _shown(interval: Interval | None) -> str:

@@ -6,6 +6,7 @@ from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
 from trainer.ablate.load_results import StoredSweep
 from trainer.ablate.result_tables import main_table
+from trainer.clips_without_face import without_face_text
 from trainer.pages.document import Section, Table
 from trainer.pages.formatting import spread_text
 from trainer.pages.text import table_lines
@@ -16,6 +17,7 @@ from trainer.report.scene import ScenePair
 from trainer.report.stages import TSNE_SEED, Stages
 from trainer.report.sweeps import sweep_title
 from trainer.report.write_report import Report
+from trainer.run_statistics import Summary
 
 
 @to_json_values.register
@@ -56,18 +58,17 @@ def _(run_row: RunRow) -> dict[str, Any]:
         "folds_of_data_set": run_row.num_folds_of_dataset,
         "clips_of_several_folds": run_row.num_shared_clips,
         "summary": summary,
-        **_without_doubtful(run_row),
+        **_of_some(run_row, "summary_without_doubtful_tracks", run_row.summary_without_doubtful),
+        **_of_some(run_row, "summary_with_face", run_row.summary_with_face),
         "runs": to_json_values(run_row.runs),
     }
 
 
-def _without_doubtful(run_row: RunRow) -> dict[str, Any]:
-    """Return the summary without doubtful face tracks; {} if no clip has one."""
-    found = run_row.summary_without_doubtful
-    if found is None:
+def _of_some(run_row: RunRow, name: str, some: Summary | None) -> dict[str, Any]:
+    """Return the summary of some clips under its name; {} if there is none."""
+    if some is None:
         return {}
-    names = ["by_fold", *(["mean_of_folds"] if run_row.has_mean_without_doubtful else [])]
-    return {"summary_without_doubtful_tracks": field_values(found, *names)}
+    return {name: field_values(some, "by_fold", *(["mean_of_folds"] if run_row.has_mean_of(some) else []))}
 
 
 @to_json_values.register
@@ -89,6 +90,7 @@ def _(run: ReportedRun) -> dict[str, Any]:
         },
         **field_values(run, "loss", "calibration", "left_out", "leak", "metrics"),
         **({} if run.doubtful_tracks is None else field_values(run, "doubtful_tracks")),
+        **({} if run.without_face is None else field_values(run, "without_face")),
         "num_epochs": len(run.epochs),
     }
 
@@ -121,7 +123,11 @@ def _(stages: Stages) -> dict[str, Any]:
 def _(report: Report) -> list[str]:
     return [
         *(f"!! {banner}" for banner in report.banners),
-        *(line for run_row in report.run_rows for line in lines(run_row)),
+        *(
+            line
+            for run_row in report.run_rows
+            for line in (*lines(run_row), *_without_face(run_row, report.split))
+        ),
         *(f"note: {sentence}" for sentence in apart(report.run_rows)),
         *(f"{pair.full.run_dir} against {pair.face.run_dir}: {pair.verdict}" for pair in report.pairs),
         *(line for sweep in report.sweeps for line in lines(sweep)),
@@ -147,6 +153,14 @@ def _(run_row: RunRow) -> list[str]:
         f"  trained on {run_row.trained_on}; {run_row.runs[0].precision}",
         *(f"  {what:<16} UAR {spread_text(row['uar'])}  WAR {spread_text(row['war'])}" for what, row in rows),
     ]
+
+
+def _without_face(run_row: RunRow, split: str) -> list[str]:
+    """Return a line for each fold with clips without a face."""
+    texts = {
+        fold: without_face_text(*run_row.without_face([fold]), f"{split} clips") for fold in run_row.folds
+    }
+    return [f"  fold {fold}: {text}" for fold, text in texts.items() if text]
 
 
 @lines.register

@@ -6,6 +6,7 @@ The texts on law are of secondary sources, and the card marks them so.
 from collections.abc import Iterator, Sequence
 
 from pipeline.errors import counted, printable
+from trainer.clips_without_face import without_face_text
 from trainer.export.measured import Interval, Results
 from trainer.prediction.results import NOTICE
 from trainer.run_info import RunInfo
@@ -140,6 +141,8 @@ def _results(results: Results | None) -> Iterator[str]:
     yield f"| UAR | {100 * results.uar:.2f} | {_percent(results.uar_interval)} |"
     yield from (f"| recall, {_text(name)} | {100 * value:.2f} | |" for name, value in results.recalls.items())
     yield from ("", f"Intervals: {_text(results.method)}. The class with the lowest recall comes first.")
+    if text := without_face_text(results.num_without_face, results.num_clips, "test clips"):
+        yield f"{text[0].upper()}{text[1:]}."
     error = f"{100 * results.ece:.2f}%"
     if results.ece_calibrated is None:
         yield f"Expected calibration error of the probabilities: {error}; no temperature was fitted."

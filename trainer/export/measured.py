@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.own_dir import OwnDir
+from trainer.clips_without_face import stored_num_without_face
 from trainer.runs import own_test_values
 
 Interval = tuple[float, float]
@@ -18,6 +19,7 @@ class Results:
 
     Attributes:
         num_clips: Measured clips.
+        num_without_face: Clips of these without a face; 0 if an earlier version measured the run.
         war, uar: Weighted and unweighted average recall.
         war_interval, uar_interval: Their 95% intervals; None if there is none.
         recalls: Recall of each class that has clips, the lowest first.
@@ -27,6 +29,7 @@ class Results:
     """
 
     num_clips: int
+    num_without_face: int
     war: float
     uar: float
     war_interval: Interval | None
@@ -49,6 +52,7 @@ def results_of(place: OwnDir) -> Results | None:
         calibrated = values["calibration"]["ece_calibrated"]
         return Results(
             num_clips=int(values["num_clips"]),
+            num_without_face=stored_num_without_face(values),
             war=_fraction(values["war"]),
             uar=_fraction(values["uar"]),
             war_interval=_interval(values["war_interval_95"]),

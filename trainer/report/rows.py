@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.errors import printable, some
 from trainer.config import TrainConfig, result_settings
+from trainer.metrics import Metrics
 from trainer.pages.banners import label_text
 from trainer.presets import PRESETS
 from trainer.report.comparability import SharedFacts
@@ -102,20 +103,38 @@ class RunRow:
 
         Runs of which every track is doubtful are left out.
         """
-        scores = [
-            Score(fold=run.fold_name, seed=run.info.seed, metrics=run.metrics_without_doubtful)
-            for run in self.runs
-            if run.metrics_without_doubtful is not None
-        ]
-        if not scores or not any(run.doubtful_tracks for run in self.runs):
+        if not any(run.doubtful_tracks for run in self.runs):
             return None
-        return summarise(scores, disjoint=not self.num_shared_clips)
+        return self._summary_of_some([run.metrics_without_doubtful for run in self.runs])
 
-    @property
-    def has_mean_without_doubtful(self) -> bool:
-        """Whether `summary_without_doubtful` has a mean of folds: every fold has clips left."""
-        found = self.summary_without_doubtful
-        return self.has_mean_of_folds and found is not None and len(found.by_fold) == len(self.folds)
+    @cached_property
+    def summary_with_face(self) -> Summary | None:
+        """The numbers of the clips with a face; None if every clip has one, or none has.
+
+        Runs without such clips are left out.
+        """
+        if not any(run.without_face for run in self.runs):
+            return None
+        return self._summary_of_some([run.metrics_with_face for run in self.runs])
+
+    def _summary_of_some(self, metrics: Sequence[Metrics | None]) -> Summary | None:
+        """Return the numbers of some clips of each run; None if no run has any."""
+        scores = [
+            Score(fold=run.fold_name, seed=run.info.seed, metrics=of_run)
+            for run, of_run in zip(self.runs, metrics, strict=True)
+            if of_run is not None
+        ]
+        return summarise(scores, disjoint=not self.num_shared_clips) if scores else None
+
+    def has_mean_of(self, some: Summary | None) -> bool:
+        """Return whether numbers of some clips of each run have a mean of folds: every fold has clips."""
+        return self.has_mean_of_folds and some is not None and len(some.by_fold) == len(self.folds)
+
+    def without_face(self, folds: Sequence[str]) -> tuple[int, int]:
+        """Return the clips without a face, and all clips, of the first run of each of these folds."""
+        first = [next(run for run in self.runs if run.fold_name == fold) for fold in folds]
+        without = sum(run.without_face.num_without_face for run in first if run.without_face)
+        return without, sum(run.metrics.num_clips for run in first)
 
 
 def rows_of(runs: Sequence[ReportedRun]) -> tuple[RunRow, ...]:

@@ -14,6 +14,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.strict_json import from_json
 from pipeline.types import Floats, Ints
 from trainer.calibration import Calibration
+from trainer.clips_without_face import ClipsWithoutFace
 from trainer.config import TrainConfig
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.epochs import METRICS_FILE
@@ -40,7 +41,7 @@ class ReportedRun:
         precision, measured_precision: Precisions of training and of measuring.
         polarity_N: Polarity, -1 for unknown.
         group_N: Groups of the clips; None if no clips of the cache share one.
-        doubtful_tracks, calibration: See `EvalResult`.
+        doubtful_tracks, without_face, calibration: See `EvalResult`.
         votes_NC: Fractions of the annotators' votes, NaN for clips without votes; None without any.
         epochs: Records of metrics.jsonl; empty if the file is missing.
     """
@@ -65,6 +66,7 @@ class ReportedRun:
     votes_NC: Floats | None
     metrics: Metrics
     doubtful_tracks: DoubtfulTracks | None
+    without_face: ClipsWithoutFace | None
     calibration: Calibration
     loss: float
     same_cache: bool
@@ -102,6 +104,7 @@ class ReportedRun:
             votes_NC=votes_NC if measured.class_map is None and _any_complete(votes_NC) else None,
             metrics=measured.metrics(),
             doubtful_tracks=measured.doubtful_tracks(),
+            without_face=measured.without_face(),
             calibration=measured.calibration(),
             loss=measured.scores.loss,
             same_cache=measured.same_cache,
@@ -120,6 +123,11 @@ class ReportedRun:
     def metrics_without_doubtful(self) -> Metrics | None:
         """Metrics of the clips without a doubtful face track; None if every track is doubtful."""
         return self.metrics if self.doubtful_tracks is None else self.doubtful_tracks.without
+
+    @property
+    def metrics_with_face(self) -> Metrics | None:
+        """Metrics of the clips with a face; None if no clip has one."""
+        return self.metrics if self.without_face is None else self.without_face.with_face
 
     @property
     def is_unfinished(self) -> bool:

@@ -1,6 +1,6 @@
 """Groups of one dataset -> its tables: single folds, and means of folds, with the paper's rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.errors import counted
 from trainer.metrics import Metrics
@@ -8,7 +8,7 @@ from trainer.pages.document import Block, Table, Text
 from trainer.pages.formatting import NONE, percent, printed, spread_text
 from trainer.report.paper import NOTES, PaperRow, table_1, table_2
 from trainer.report.rows import RunRow
-from trainer.run_statistics import Row
+from trainer.run_statistics import Row, Summary
 
 MAJORITY = "majority class"
 
@@ -33,6 +33,8 @@ def result_blocks(run_rows: Sequence[RunRow], split: str) -> list[Block]:
         blocks += [Text(text=_not_pooled(run_row)) for run_row in whole if run_row.num_shared_clips]
     if any(run.doubtful_tracks for run_row in run_rows for run in run_row.runs):
         blocks.append(_doubtful_table(run_rows))
+    if any(run.without_face for run_row in run_rows for run in run_row.runs):
+        blocks.append(_with_face_table(run_rows))
     blocks += [Text(text=_incomplete(run_row)) for run_row in run_rows if _lacks_folds(run_row)]
     if not all(run_row.has_own_folds for run_row in run_rows):
         blocks.append(Text(text=_OTHER_FOLDS))
@@ -128,21 +130,20 @@ _DOUBTFUL = (
 )
 
 
+_NO_FACE = (
+    "No face found: clips without a face on any sampled frame. Their face stream shows the centre of each "
+    "frame, and their scene the whole frame. If a class has no clips with a face, UAR with a face is the "
+    "mean over the other classes."
+)
+
+
 def _doubtful_table(run_rows: Sequence[RunRow]) -> Table:
     """Return the table of results with and without doubtful face tracks, of folds that have any."""
-    rows = []
-    for run_row in run_rows:
-        without = run_row.summary_without_doubtful
-        certain = {} if without is None else without.by_fold
-        for fold, spreads in run_row.summary.by_fold.items():
-            counts = _doubtful_counts(run_row, [fold])
-            if counts:
-                rates = [*_rates(spreads), *_rates(certain.get(fold, {}))]
-                rows.append([run_row.label, fold, counts, *rates])
-        counts = _doubtful_counts(run_row, run_row.folds)
-        if counts and without is not None and run_row.has_mean_without_doubtful:
-            rates = [*_rates(run_row.summary.mean_of_folds), *_rates(without.mean_of_folds)]
-            rows.append([run_row.label, f"mean of {len(run_row.folds)}", counts, *rates])
+    rows = [
+        cells
+        for run_row in run_rows
+        for cells in _beside(run_row, run_row.summary_without_doubtful, _doubtful_counts)
+    ]
     return Table(
         title="With and without doubtful face tracks, percent",
         columns=["", "fold", "doubtful", "UAR", "WAR", "UAR without", "WAR without"],
@@ -150,6 +151,47 @@ def _doubtful_table(run_rows: Sequence[RunRow]) -> Table:
         note=_DOUBTFUL,
         ours=range(len(rows)),
     )
+
+
+def _with_face_table(run_rows: Sequence[RunRow]) -> Table:
+    """Return the table of results of all clips and of those with a face, of folds with others."""
+    rows = [
+        cells
+        for run_row in run_rows
+        for cells in _beside(run_row, run_row.summary_with_face, _faceless_counts)
+    ]
+    return Table(
+        title="All clips, and clips with a face, percent",
+        columns=["", "fold", "no face found", "UAR", "WAR", "UAR with a face", "WAR with a face"],
+        rows=rows,
+        note=_NO_FACE,
+        ours=range(len(rows)),
+    )
+
+
+def _beside(
+    run_row: RunRow, some: Summary | None, counts_of: Callable[[RunRow, Sequence[str]], str]
+) -> Iterator[list[str]]:
+    """Yield rows with the numbers of all clips and of some, by fold and as the mean of folds.
+
+    Args:
+        run_row: The setting.
+        some: Numbers of some clips.
+        counts_of: Returns how many clips of folds are not among them, in words; empty if all are.
+    """
+    by_fold = {} if some is None else some.by_fold
+    for fold, spreads in run_row.summary.by_fold.items():
+        if counts := counts_of(run_row, [fold]):
+            yield [run_row.label, fold, counts, *_rates(spreads), *_rates(by_fold.get(fold, {}))]
+    counts = counts_of(run_row, run_row.folds)
+    if counts and some is not None and run_row.has_mean_of(some):
+        rates = [*_rates(run_row.summary.mean_of_folds), *_rates(some.mean_of_folds)]
+        yield [run_row.label, f"mean of {len(run_row.folds)}", counts, *rates]
+
+
+def _faceless_counts(run_row: RunRow, folds: Sequence[str]) -> str:
+    without, clips = run_row.without_face(folds)
+    return f"{without:,} of {clips:,}" if without else ""
 
 
 def _doubtful_counts(run_row: RunRow, folds: Sequence[str]) -> str:
