@@ -57,7 +57,7 @@ def limits_table(recorded: dict[str, Any]) -> str:
         if "share" in row:
             rows.append(f"| {row['what']} | - | {row['share']:.2f} |")
         else:
-            blocks = "-" if row["blocks_per_second"] is None else f"{row['blocks_per_second']:.3g}"
+            blocks = _rate(row["blocks_per_second"])
             rows.append(f"| {row['what']} | {blocks} | {row['most_workers']:,.0f} |")
     return "\n".join(rows)
 
