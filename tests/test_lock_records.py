@@ -169,3 +169,10 @@ def test_the_path_that_the_user_gave_may_lead_through_a_link(tmp_path):
     held = records_of(Location.of(tmp_path / "runs/feats.zarr"))
     assert held.create("whole", b"1")
     assert (tmp_path / "scratch/.feats.zarr.locks/whole.json").read_bytes() == b"1"
+
+
+def test_a_folder_that_can_never_be_made_is_an_error():
+    """As below /proc, which reports that the directory does not exist; a removed one is made again."""
+    records = records_of(Location.of("/proc/feats.zarr"))
+    with pytest.raises(FileError, match="feats.zarr.locks' cannot be created"):
+        records.create("whole", b"value")

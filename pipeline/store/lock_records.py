@@ -16,6 +16,7 @@ from pipeline.plain_file import not_plain
 from pipeline.store.location import Location
 
 _GUARD = "guard"
+_ATTEMPTS = 100
 _SUFFIX = ".json"
 _MAX_BYTES = 1 << 14
 """Limit for a record, which has some hundred bytes."""
@@ -139,14 +140,24 @@ class _FolderRecords:
                         self._folder.path.rmdir()
 
     def _entered(self, open_files: contextlib.ExitStack) -> int:
-        """Open the directory, created if needed, and lock its guard."""
+        """Open the directory, created if needed, and lock its guard.
+
+        Raises FileError if it cannot be created.
+        """
+        attempts = 0
         while True:
+            attempts += 1
             try:
                 folder = open_files.enter_context(self._folder.opened())
                 guard = self._opened_guard(folder)
             except (MissingFileError, FileNotFoundError):
                 open_files.close()
-                with contextlib.suppress(MissingFileError):  # its last record was removed at this moment
+                # its last record may have been removed at this moment, but not every time
+                with (
+                    contextlib.nullcontext()
+                    if attempts >= _ATTEMPTS
+                    else contextlib.suppress(MissingFileError)
+                ):
                     self._folder.make()
                 continue
             open_files.callback(os.close, guard)
