@@ -16,8 +16,8 @@ _VALIDATION = {"num_blocks": 60, "device_seconds": 0.2, "write_seconds": 0.3}
 ASSUMED: dict[str, tuple[float, str]] = {
     "clips_per_second": (
         80,
-        "assumption: 32 images of ViT-L/14 per clip, of 0.162 TFLOP each, are 42% of the 989 TFLOP/s (fp16) of "
-        "an H100's data sheet; no GPU has been measured",
+        "assumption: 32 images of ViT-L/14 per clip, of 0.162 TFLOP each, are 42% of the 989 TFLOP/s (fp16) "
+        "of an H100's data sheet; no GPU has been measured",
     ),
     "cores_per_worker": (16, "assumption: CPU cores for the decoders of one GPU"),
     "disk_latency_seconds": (1e-3, "assumption: one operation on a shared disk"),

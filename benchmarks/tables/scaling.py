@@ -62,6 +62,13 @@ def limits_table(recorded: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def _rate(per_second: float | None) -> str:
+    """Return a rate with three digits, or more before the point."""
+    if per_second is None:
+        return "-"
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
+
+
 def serial_table(recorded: dict[str, Any]) -> str:
     """Return the times in which no GPU works, beside the time of 100 GPUs."""
     rows = ["| cache on | clips | plan, s | plan of a resumed run, s | report, s | 100 GPUs, s |"]
