@@ -10,22 +10,12 @@ from typing import get_args
 import pytest
 import typer
 
-import cli
 from pipeline import choices
 from pipeline.commands.help_sections import Command
-from tests.command_line import call
+from tests.command_line import call, commands
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 80
-
-
-def commands() -> dict[str, Command]:
-    """Every command by the words that call it."""
-    found = {}
-    for name, command in typer.main.get_command(cli.app).commands.items():
-        for inner, one in getattr(command, "commands", {"": command}).items():
-            found[f"{name} {inner}".strip()] = one
-    return found
 
 
 COMMANDS = commands()
