@@ -13,6 +13,7 @@ try:
     import os
     import signal
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Annotated
 
     import typer
@@ -34,6 +35,7 @@ except KeyboardInterrupt:
     sys.stderr.write("stopped\n")
     sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported at this point
 
+NO_DIRECTORY = "The current directory does not exist any more; change to another one with cd."
 NO_HOME = "This user has no home directory; set $HOME, or $OUS_WEIGHTS to a directory for model weights."
 
 app = typer.Typer(
@@ -68,6 +70,14 @@ def options(
     """Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model."""
 
 
+def _require_current_directory() -> None:
+    """Raise ConfigError if the current directory was removed: libraries of torch would end the process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError(NO_DIRECTORY) from None
+
+
 @contextlib.contextmanager
 def _safe_path_in_children() -> Iterator[None]:
     """Keep child processes from importing code of the current directory, which may be somebody's run."""
@@ -87,6 +97,7 @@ def main() -> None:
     try:
         open_standard_streams()
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _require_current_directory()
         with _safe_path_in_children():
             app()
     except (OusError, OSError) as error:
