@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.datasets.names import folded
 from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import ConfigError, FileError, first_line, some
-from pipeline.plain_file import read_given
+from pipeline.plain_file import read_given_text
 from pipeline.strict_toml import from_toml_text
 from pipeline.types import Ints
 
@@ -132,7 +132,7 @@ def read_class_map(path: Path) -> dict[str, str]:
     Raises ConfigError for a file that is missing or has other values.
     """
     try:
-        values = from_toml_text(read_given(path, _MOST_BYTES).decode("utf-8"))
+        values = from_toml_text(read_given_text(path, _MOST_BYTES))
     except FileError as error:
         msg = f"--classes {error}"
         raise ConfigError(msg) from error
