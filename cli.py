@@ -6,18 +6,23 @@ Exit codes: 0 success; 1 a known error, in one line; 2 misuse; 3 a failed verifi
 with `--strict`. Large libraries are imported inside commands.
 """
 
-import contextlib
-import os
-import signal
 import sys
-from collections.abc import Iterator
-from typing import Annotated
 
 try:
+    import contextlib
+    import os
+    import signal
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Annotated
+
     import typer
 
     from pipeline.commands import bench, cache, data, extract, faces, weights
     from pipeline.commands.options import EXIT_INTERRUPTED
+    from pipeline.commands.shutdown import Program
+    from pipeline.errors import ConfigError, OusError
+    from pipeline.program import program_version
     from pipeline.terminal import leave, open_standard_streams, say, show_error
     from trainer import commands as trainer
     from trainer import ensemble_command, export_command, predict_command, train_command, transfer_command
@@ -30,12 +35,11 @@ except KeyboardInterrupt:
     sys.stderr.write("stopped\n")
     sys.exit(130)  # EXIT_INTERRUPTED, which may not be imported at this point
 
-from pipeline.errors import ConfigError, OusError
-from pipeline.program import program_version
-
+NO_DIRECTORY = "The current directory does not exist any more; change to another one with cd."
 NO_HOME = "This user has no home directory; set $HOME, or $OUS_WEIGHTS to a directory for model weights."
 
 app = typer.Typer(
+    cls=Program,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -66,6 +70,14 @@ def options(
     """Scene-guided dynamic facial expression recognition: clips -> feature cache -> trained OUS model."""
 
 
+def _require_current_directory() -> None:
+    """Raise ConfigError if the current directory was removed: libraries of torch would end the process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError(NO_DIRECTORY) from None
+
+
 @contextlib.contextmanager
 def _safe_path_in_children() -> Iterator[None]:
     """Keep child processes from importing code of the current directory, which may be somebody's run."""
@@ -82,9 +94,10 @@ def _safe_path_in_children() -> Iterator[None]:
 
 def main() -> None:
     """Run a command, and print a known error as one line. SIGTERM has the effect of Ctrl-C."""
-    open_standard_streams()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        open_standard_streams()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _require_current_directory()
         with _safe_path_in_children():
             app()
     except (OusError, OSError) as error:

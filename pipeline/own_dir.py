@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Union
 
 from pipeline.errors import FileError, MissingFileError, printable
-from pipeline.plain_file import kind_of, not_plain, open_plain, refusal, reported, status_of, write_all
+from pipeline.plain_file import (
+    kind_of,
+    not_plain,
+    open_plain,
+    refusal,
+    reported,
+    status_of,
+    text_of,
+    write_all,
+)
 from pipeline.strict_json import to_json
 
 Kind = Literal["file", "directory", "link", "other"]
@@ -140,12 +149,11 @@ class OwnDir:
             return file.read()
 
     def read_text(self, name: str, max_bytes: int) -> str:
-        """Return the content of a UTF-8 file. Raises what `open_read` raises, or FileError for other text."""
-        try:
-            return self.read_bytes(name, max_bytes).decode("utf-8")
-        except UnicodeDecodeError as error:
-            msg = f"'{printable(str(self.path / name))}' cannot be read: {error}."
-            raise FileError(msg) from error
+        """Return the text of a UTF-8 file, without a byte order mark.
+
+        Raises what `open_read` raises, or FileError for other text.
+        """
+        return text_of(self.read_bytes(name, max_bytes), self.path / name)
 
     def make(self, mode: int = 0o777) -> None:
         """Create the directory and its parents, unless they exist.

@@ -54,6 +54,29 @@ def read_given(path: Path, max_bytes: int) -> bytes:
         return file.read()
 
 
+def read_given_text(path: Path, max_bytes: int, *, errors: str = "strict") -> str:
+    """Return the text of a UTF-8 file that the user named, without the byte order mark that some editors add.
+
+    Args:
+        path: Path that the user gave.
+        max_bytes: The largest size that is accepted.
+        errors: What happens with bytes that are not UTF-8, as for `bytes.decode`.
+
+    Raises:
+        MissingFileError, FileError: See `open_given`; FileError also for a file that is not UTF-8.
+    """
+    return text_of(read_given(path, max_bytes), path, errors=errors)
+
+
+def text_of(content: bytes, path: Path, *, errors: str = "strict") -> str:
+    """Return the text of a file with this content. Arguments and errors are those of `read_given_text`."""
+    try:
+        return content.decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        msg = f"'{printable(str(path))}' is not UTF-8 text (byte {error.start}); save it as UTF-8."
+        raise FileError(msg) from error
+
+
 def open_plain(
     name: str | Path, path: Path, max_bytes: int, *, dir_fd: int | None = None, extra_flags: int = 0
 ) -> BinaryIO:

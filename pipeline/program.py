@@ -17,7 +17,22 @@ def command(*arguments: object) -> str:
     Examples are ``.venv/bin/python cli.py evaluate 'my run'`` and ``ous evaluate 'my run'``. The script is
     ``cli.py`` if another program, such as a notebook, runs this code.
     """
-    return f"{_called()} {' '.join(quoted(str(argument)) for argument in arguments)}"
+    return f"{called_name()} {' '.join(quoted(str(argument)) for argument in arguments)}"
+
+
+def called_name() -> str:
+    """Return the interpreter and script of this process as a user would type them. See `command`."""
+    script = sys.argv[0]
+    if Path(script).name == INSTALLED and script in sys.orig_argv:
+        on_path = shutil.which(INSTALLED)
+        is_this = on_path is not None and Path(on_path).absolute() == Path(script).absolute()
+        return INSTALLED if is_this else quoted(script)
+    if Path(script).name != SCRIPT or script not in sys.orig_argv:
+        return SCRIPT
+    interpreter = sys.orig_argv[: sys.orig_argv.index(script)]
+    if interpreter == [_BY_SHEBANG] and "/" in script:  # called as ./cli.py
+        return quoted(script)
+    return " ".join(map(quoted, [*interpreter, script]))
 
 
 def program_version() -> str:
@@ -46,17 +61,3 @@ def _escaped(letter: str) -> str:
     is_byte = "\udc80" <= letter <= "\udcff"  # of a file name that is not UTF-8
     encoded = letter.encode("utf-8", "surrogateescape" if is_byte else "surrogatepass")
     return "".join(f"\\{byte:03o}" for byte in encoded)
-
-
-def _called() -> str:
-    script = sys.argv[0]
-    if Path(script).name == INSTALLED and script in sys.orig_argv:
-        on_path = shutil.which(INSTALLED)
-        is_this = on_path is not None and Path(on_path).absolute() == Path(script).absolute()
-        return INSTALLED if is_this else quoted(script)
-    if Path(script).name != SCRIPT or script not in sys.orig_argv:
-        return SCRIPT
-    interpreter = sys.orig_argv[: sys.orig_argv.index(script)]
-    if interpreter == [_BY_SHEBANG] and "/" in script:  # called as ./cli.py
-        return quoted(script)
-    return " ".join(map(quoted, [*interpreter, script]))

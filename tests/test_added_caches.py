@@ -163,7 +163,7 @@ def interrupted(caches, run_dir, config=SEVERAL):
     cancel = CancelToken()
     with pytest.raises(TaskCancelledError):
         train(
-            list(caches), run_dir, config, device="cpu", cancel=cancel, classes={"contempt": "sadness"},
+            list(caches), run_dir, config, device="cpu", cancel=cancel, classes={"Contempt ": "Sadness"},
             on_epoch=lambda report: cancel.cancel() if report.epoch == 1 else None,
         )  # fmt: skip
 

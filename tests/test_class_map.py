@@ -10,7 +10,7 @@ import cli
 from pipeline.config import override
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
-from trainer.class_map import NO_CLASS, ClassMap, read_class_map
+from trainer.class_map import NO_CLASS, ClassMap, find_name, read_class_map
 from trainer.evaluation import evaluate
 from trainer.presets import smoke
 from trainer.training import train
@@ -65,7 +65,9 @@ def test_the_users_map_comes_first_and_may_merge_and_leave_out():
             {},
             r"No class of the cache \(fear, anger\) is a class of the run .*'fear' = \"happ",
         ),
-        (("sad",), {"Sad": "sadness"}, "--classes names 'Sad'; the cache has: sad"),
+        (("sad",), {"sads": "sadness"}, "--classes names 'sads'; the cache has: sad"),
+        (("sad", "Sad"), {"SAD": "sadness"}, "--classes names 'SAD'; the cache has: sad, Sad"),
+        (("sad",), {"sad": "sadness", "Sad ": ""}, "has 'sad' and 'Sad ' for the class 'sad'; leave out one"),
         (
             ("sad",),
             {"sad": "grief"},
@@ -77,6 +79,24 @@ def test_the_users_map_comes_first_and_may_merge_and_leave_out():
 def test_a_map_that_fits_no_class_is_rejected(names, given, message):
     with pytest.raises(ConfigError, match=message):
         ClassMap.of(RUN, names, given)
+
+
+def test_case_and_outer_spaces_count_only_if_classes_differ_in_nothing_else():
+    given = {" Contempt": "SADNESS ", "sad": "neutral", "JOY": " "}
+    found = ClassMap.of(RUN, ("contempt", "sad", "Sad", "joy", "neutral"), given)
+    assert found.pairs == (
+        ("contempt", "sadness"), ("sad", "neutral"), ("Sad", "sadness"), ("joy", None),
+        ("neutral", "neutral"),
+    )  # fmt: skip
+    assert (find_name("Sad", ("sad", "Sad")), find_name("SAD", ("sad", "Sad"))) == ("Sad", None)
+
+
+def test_a_map_in_a_section_is_rejected_with_the_remedy(tmp_path):
+    path = tmp_path / "classes.toml"
+    for text, name in (('[classes]\ncontempt = "disgust"\n', "classes"), ('a.b = "disgust"\n', "a")):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=f"has the section or dotted key '{name}'; .* at the top level"):
+            read_class_map(path)
 
 
 def test_a_map_is_read_from_toml(tmp_path):

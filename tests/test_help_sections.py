@@ -5,27 +5,18 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-import cli
 from pipeline import choices
 from pipeline.commands.help_sections import Command
-from tests.command_line import call
+from tests.command_line import call, commands
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 80
-
-
-def commands() -> dict[str, Command]:
-    """Every command by the words that call it."""
-    found = {}
-    for name, command in typer.main.get_command(cli.app).commands.items():
-        for inner, one in getattr(command, "commands", {"": command}).items():
-            found[f"{name} {inner}".strip()] = one
-    return found
 
 
 COMMANDS = commands()
@@ -147,3 +138,72 @@ def test_a_pipe_gets_the_same_help_as_a_terminal_and_no_boxes():
     )  # fmt: skip
     assert done.stdout.isascii()
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "evaluate r --cache A --cache=B",
+            "--cache is given twice, 'A' and 'B'; evaluate takes one. For several caches, use `transfer`.",
+        ),
+        (
+            "train --seed 1 --seed 2 --seed 1",
+            "--seed is given 3 times: '1', '2', '1'; train takes one. "
+            "For several seeds, use `ablate --seeds`.",
+        ),
+        (
+            "cache verify c --root a --root b",
+            "--root is given twice, 'a' and 'b'; cache verify takes one. Leave out the other.",
+        ),
+        (
+            "report --rigid a b --rigid a c",
+            "--rigid is given twice, 'a b' and 'a c'; report takes one. Leave out the other.",
+        ),
+    ],
+)
+def test_an_option_that_takes_one_value_is_not_given_two(run, arguments, message):
+    assert run(*arguments.split()) == (2, "", f"error: {message}\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_with_one_value_is_rejected_with_two(monkeypatch, run, name):
+    monkeypatch.setattr(Command.__mro__[1], "parse_args", lambda _self, _context, args: args)
+    monkeypatch.setattr(Command, "invoke", lambda *_: None)
+    for option, parameter in options(name).items():
+        if parameter.is_flag:
+            continue
+        number = parameter.nargs
+        twice = [option, *["1"] * number, option, *["2"] * number]
+        code, _, err = run(*name.split(), *twice)
+        assert (code, f"{option} is given twice" in err) == ((0, False) if parameter.multiple else (2, True))
+        assert run(*name.split(), *twice[: number + 1] * 2) == (0, "", "")  # an equal value hides nothing
+
+
+def test_a_value_of_the_environment_is_not_a_second_one(monkeypatch):
+    from pipeline.errors import ConfigError
+
+    app = typer.Typer()
+
+    @app.command(cls=Command)
+    def one(place: Annotated[str, typer.Option(envvar="OUS_TEST_PLACE")]) -> None:
+        typer.echo(place)
+
+    found = CliRunner().invoke(app, ["--place", "a"], env={"OUS_TEST_PLACE": "b"})
+    assert (found.exit_code, found.stdout) == (0, "a\n")
+    found = CliRunner().invoke(app, ["--place", "a", "--place", "b"], env={"OUS_TEST_PLACE": "b"})
+    assert isinstance(found.exception, ConfigError)
+
+
+def test_help_comes_before_an_option_that_is_given_twice(run):
+    assert run("evaluate", "--cache", "A", "--cache", "B", "--help")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("original", "called"),
+    [(["python", "/my code/cli.py"], "python '/my code/cli.py'"), (["jupyter", "lab"], "cli.py")],
+)
+def test_the_example_begins_as_the_program_was_called(monkeypatch, original, called):
+    monkeypatch.setattr("sys.orig_argv", original)
+    monkeypatch.setattr("sys.argv", original[1:])
+    assert f"Example: {called} cache info feats.zarr" in " ".join(help_of("cache info").split())

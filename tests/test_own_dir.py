@@ -182,7 +182,7 @@ def test_a_missing_file_has_its_own_error(ours):
 
 def test_text_that_is_no_text_is_named(ours):
     ours.write_bytes("name", b"\xff")
-    assert "'utf-8' codec can't decode" in message(FileError, lambda: ours.read_text("name", 10))
+    assert "is not UTF-8 text (byte 0)" in message(FileError, lambda: ours.read_text("name", 10))
 
 
 def test_files_are_as_any_other_and_replaced_at_once(ours):

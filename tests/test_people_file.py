@@ -100,7 +100,7 @@ def test_other_lines_are_rejected_in_one_line(text, message):
 def test_a_file_that_is_no_text_or_too_large_is_rejected(tmp_path):
     path = tmp_path / "people.txt"
     path.write_bytes(b"P1 = A\n\xff\n")
-    with pytest.raises(ConfigError, match=r"people.txt' is not UTF-8 text \(byte 7\)"):
+    with pytest.raises(FileError, match=r"people.txt' is not UTF-8 text \(byte 7\)"):
         read_people_file(path)
     path.write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(FileError, match="people.txt"):

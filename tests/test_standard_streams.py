@@ -1,4 +1,4 @@
-"""Commands without standard streams or a home directory, as services and cron may start them."""
+"""Commands without standard streams, home directory or current directory, as services may start them."""
 
 import os
 import pwd
@@ -25,9 +25,9 @@ with open(sys.argv[1], "w") as file:
 """
 
 
-def shell(command, *redirections, **environment):
+def shell(command, *redirections, before="", **environment):
     """Exit code, stdout and stderr of Python with these arguments, in a shell that closes streams."""
-    line = " ".join([f"exec '{sys.executable}'", command, *redirections])
+    line = " ".join([before, f"exec '{sys.executable}'", command, *redirections])
     done = subprocess.run(
         ["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         env={**os.environ, **environment},
@@ -88,3 +88,15 @@ def test_another_runtime_error_is_not_taken_for_it(monkeypatch, capsys):
     monkeypatch.setattr(cli, "app", Mock(side_effect=error))
     with pytest.raises(RuntimeError, match="another one"):
         call(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    "command", ["train --cache feats.zarr", "data check --dataset folder --root /", "--help"]
+)
+def test_a_current_directory_that_was_removed_is_one_line(tmp_path, command):
+    place = tmp_path / "removed"
+    place.mkdir()
+    code, out, err = shell(
+        f"'{ROOT / 'cli.py'}' {command}", before=f"cd '{place}' && rmdir '{place}' &&", PYTHONPATH=str(ROOT)
+    )
+    assert (code, out, err) == (2, "", f"error: {cli.NO_DIRECTORY}\n")

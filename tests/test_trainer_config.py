@@ -131,6 +131,8 @@ def test_which_losses_and_tokens_a_config_has(model, terms, token, polarity_loss
 def test_text_that_is_no_config_is_refused():
     with pytest.raises(ConfigError, match="Not a readable config"):
         from_toml("[model")
+    with pytest.raises(ConfigError, match="Not a readable config: maximum recursion"):
+        from_toml("a = " + "[" * 100_000)
     with pytest.raises(ConfigError, match=r"Unknown setting 'model\.depth'"):
         from_toml("[model]\ndepth = 3")
 

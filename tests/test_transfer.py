@@ -76,7 +76,7 @@ def test_tables_and_files_show_the_same(domains, tmp_path):
 
 def test_pairs_of_the_map_apply_where_they_fit(domains, tmp_path):
     caches, runs = domains
-    found = transfer(runs, caches, tmp_path, device="cpu", classes={"contempt": "sadness", "neutral": ""})
+    found = transfer(runs, caches, tmp_path, device="cpu", classes={"Contempt": " SADNESS", "neutral": ""})
     cells = {(cell.trained_on, cell.measured_on): cell.classes for cell in found.cells}
     assert cells["one", "two"] == (
         "joy is happiness, sad is sadness, contempt is sadness; left out: neutral; without clips: neutral"

@@ -19,7 +19,7 @@ from pipeline.types import Ints, Polarity
 from trainer.added_cache import AddedCache
 from trainer.block_reading import ClipSource
 from trainer.caches import is_same_place, location_from, open_cache, stored_location
-from trainer.class_map import NO_CLASS, ClassMap
+from trainer.class_map import NO_CLASS, ClassMap, find_name
 from trainer.config import TrainConfig
 from trainer.data_config import DataConfig
 from trainer.folds import fold_number, fold_rows, polarity_labels, usable_sha256
@@ -149,7 +149,7 @@ def _clips_of(
     cache: FeatureCache, request: AddedRequest, run_names: tuple[str, ...], config: TrainConfig
 ) -> AddedClips:
     names = cache.meta.class_names
-    classes = {name: target for name, target in request.classes.items() if name in names}
+    classes = {name: target for name, target in request.classes.items() if find_name(name, names) is not None}
     class_map = ClassMap.of(run_names, names, classes)
     rows = fold_rows(cache, request.fold, replace(config.data, validation="given"), seed=0)
     row_N = np.union1d(rows.train, rows.validation)
@@ -200,8 +200,11 @@ def _require_folds(caches: Sequence[FeatureCache], folds: Sequence[int | str]) -
 
 def _require_named(names: set[str], caches: Sequence[FeatureCache]) -> None:
     """Raise ConfigError for a name of --classes that is a class of none of the caches."""
-    there = dict.fromkeys(name for cache in caches for name in cache.meta.class_names)
-    if unknown := sorted(names - there.keys()):
+    classes = [cache.meta.class_names for cache in caches]
+    if unknown := sorted(
+        name for name in names if not any(find_name(name, of) is not None for of in classes)
+    ):
+        there = dict.fromkeys(name for of in classes for name in of)
         which = "the further cache has" if len(caches) == 1 else "the further caches have"
         msg = f"--classes names '{unknown[0]}'; {which}: {some(list(there), _MOST_NAMED)}."
         raise ConfigError(msg)

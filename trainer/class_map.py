@@ -4,7 +4,7 @@ Letters: N clips.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.datasets.names import folded
 from pipeline.datasets.spelling import meaning_of
 from pipeline.errors import ConfigError, FileError, first_line, some
-from pipeline.plain_file import read_given
+from pipeline.plain_file import read_given_text
 from pipeline.strict_toml import from_toml_text
 from pipeline.types import Ints
 
@@ -62,27 +62,16 @@ class ClassMap:
         Args:
             run_names: Classes of the run.
             cache_names: Classes of the cache.
-            given: The user's names, class of the cache -> class of the run, empty to leave a class out. Other
-                classes have the class of the run with their name, in any case, or with their meaning
-                ("happy": happiness).
+            given: The user's names, class of the cache -> class of the run, empty to leave a class out. Case
+                and outer spaces of a name count only if classes differ in nothing else. Other classes have
+                the class of the run with their name, in any case, or with their meaning ("happy": happiness).
 
         Raises:
-            ConfigError: `given` names a class that is not there, or no class of the cache is one of the run.
+            ConfigError: `given` names a class that is not there, or one class twice, or no class of the cache
+                is one of the run.
         """
-        classes, given = Classes(run_names), given or {}
-        for name, target in given.items():
-            if name not in cache_names:
-                msg = f"--classes names '{name}'; the cache has: {some(cache_names, _MOST_NAMED)}."
-                raise ConfigError(msg)
-            if target and target not in run_names:
-                msg = (
-                    f"--classes gives '{name}' the class '{target}'; the run has: "
-                    f"{some(run_names, _MOST_NAMED)}."
-                )
-                raise ConfigError(msg)
-        pairs = tuple(
-            (name, (given[name] or None) if name in given else classes.find(name)) for name in cache_names
-        )
+        classes, chosen = Classes(run_names), _chosen(given or {}, run_names, cache_names)
+        pairs = tuple((name, chosen[name] if name in chosen else classes.find(name)) for name in cache_names)
         if all(target is None for _, target in pairs):
             msg = (
                 f"No class of the cache ({some(cache_names, _MOST_NAMED)}) is a class of the run "
@@ -126,13 +115,50 @@ class ClassMap:
         return "; ".join(parts) or "in another order"
 
 
+def find_name(text: str, names: Iterable[str]) -> str | None:
+    """Return the name that is this text, or the only one that differs from it only in case and spaces.
+
+    None if there is none, or if there are several.
+    """
+    names = list(names)
+    if text in names:
+        return text
+    alike = [name for name in names if folded(name) == folded(text)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _chosen(
+    given: Mapping[str, str], run_names: Sequence[str], cache_names: Sequence[str]
+) -> dict[str, str | None]:
+    """Return the user's map with the names of cache and run, None for a class that is left out."""
+    chosen: dict[str, str | None] = {}
+    written: dict[str, str] = {}
+    for text, target in given.items():
+        name, of_run = find_name(text, cache_names), find_name(target, run_names) if target.strip() else None
+        if name is None:
+            msg = f"--classes names '{text}'; the cache has: {some(cache_names, _MOST_NAMED)}."
+            raise ConfigError(msg)
+        if of_run is None and target.strip():
+            msg = (
+                f"--classes gives '{text}' the class '{target}'; the run has: {some(run_names, _MOST_NAMED)}."
+            )
+            raise ConfigError(msg)
+        if chosen.get(name, of_run) != of_run:
+            msg = (
+                f"--classes has '{written[name]}' and '{text}' for the class '{name}'; leave out one of them."
+            )
+            raise ConfigError(msg)
+        chosen[name], written[name] = of_run, text
+    return chosen
+
+
 def read_class_map(path: Path) -> dict[str, str]:
     """Read a TOML file with a line ``"class of the cache" = "class of the run"`` for each class.
 
     Raises ConfigError for a file that is missing or has other values.
     """
     try:
-        values = from_toml_text(read_given(path, _MOST_BYTES).decode("utf-8"))
+        values = from_toml_text(read_given_text(path, _MOST_BYTES))
     except FileError as error:
         msg = f"--classes {error}"
         raise ConfigError(msg) from error
@@ -140,6 +166,12 @@ def read_class_map(path: Path) -> dict[str, str]:
         msg = f"--classes '{path}' cannot be read as TOML: {first_line(error)}"
         raise ConfigError(msg) from error
     for name, target in values.items():
+        if isinstance(target, dict):
+            msg = (
+                f"--classes '{path}' has the section or dotted key '{name}'; write each line, such as "
+                '"joy" = "happiness", at the top level, without a section, and a name with a dot in quotes.'
+            )
+            raise ConfigError(msg)
         if not isinstance(target, str):
             msg = (
                 f"--classes '{path}': {name} is {target!r:.100}; the name of a class of the run, or "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.config import override
 from pipeline.errors import ConfigError
-from pipeline.plain_file import read_given
+from pipeline.plain_file import read_given_text
 from trainer.config import TrainConfig
 from trainer.config_file import from_toml
 from trainer.presets import PRESETS
@@ -36,8 +36,8 @@ def chosen_config(base: TrainConfig | str | Path, changes: Sequence[str] = ()) -
         msg = f"config is '{base}'; allowed: {', '.join(PRESETS)}, a TOML file, or the directory of a run."
         raise ConfigError(msg)
     try:
-        config = from_toml(read_given(path, _MOST_BYTES).decode("utf-8"))
-    except (ConfigError, UnicodeDecodeError) as error:
+        config = from_toml(read_given_text(path, _MOST_BYTES))
+    except ConfigError as error:
         msg = f"'{path}': {error}"
         raise ConfigError(msg) from error
     return override(config, changes)

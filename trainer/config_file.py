@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.config import from_dict, to_dict
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 from pipeline.strict_toml import from_toml_text
 from trainer.config import TrainConfig
 
@@ -23,8 +23,8 @@ def from_toml(text: str) -> TrainConfig:
     """Read the text of `to_toml`. Raises ConfigError for invalid TOML or settings."""
     try:
         values: Mapping[str, Any] = from_toml_text(text)
-    except ValueError as error:
-        msg = f"Not a readable config: {error}"
+    except (ValueError, RecursionError) as error:
+        msg = f"Not a readable config: {first_line(error)}"
         raise ConfigError(msg) from error
     return from_dict(TrainConfig, values)
 

@@ -14,6 +14,7 @@ from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.strict_json import to_json
 from trainer.caches import is_same_place, open_cache
+from trainer.class_map import find_name
 from trainer.clips_without_face import without_face_text
 from trainer.config import learnt
 from trainer.measurement import Measured, measure
@@ -278,14 +279,14 @@ def _require_applying(
     classes: Mapping[str, str] | None, infos: Iterable[RunInfo], metas: Mapping[str, CacheMeta]
 ) -> None:
     """Raise ConfigError for a pair of classes that no cache and run have."""
-    of_runs = {name for info in infos for name in info.class_names}
-    of_caches = {name for meta in metas.values() for name in meta.class_names}
+    of_runs = [info.class_names for info in infos]
+    of_caches = [meta.class_names for meta in metas.values()]
     for name, target in (classes or {}).items():
-        if name not in of_caches or (target and target not in of_runs):
-            wrong = name if name not in of_caches else target
-            there = some(sorted(of_caches if wrong == name else of_runs), _MOST_NAMED)
-            msg = f"--classes has '{name}' = '{target}', and no class is '{wrong}'; there are: {there}."
-            raise ConfigError(msg)
+        for wrong, places in ((name, of_caches), (target, of_runs)):
+            if (wrong == name or wrong.strip()) and all(find_name(wrong, names) is None for names in places):
+                there = some(sorted({one for names in places for one in names}), _MOST_NAMED)
+                msg = f"--classes has '{name}' = '{target}', and no class is '{wrong}'; there are: {there}."
+                raise ConfigError(msg)
 
 
 def _applying(classes: Mapping[str, str] | None, info: RunInfo, meta: CacheMeta) -> Mapping[str, str] | None:
@@ -295,7 +296,8 @@ def _applying(classes: Mapping[str, str] | None, info: RunInfo, meta: CacheMeta)
     return {
         name: target
         for name, target in classes.items()
-        if name in meta.class_names and (not target or target in info.class_names)
+        if find_name(name, meta.class_names) is not None
+        and (not target.strip() or find_name(target, info.class_names) is not None)
     } or None
 
 

@@ -1,11 +1,41 @@
-"""End of a command without waiting for threads that are inside a long matrix product."""
+"""End of a command after Ctrl-C, and without waiting for threads that are inside a long matrix product."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
 
 from pipeline.commands.options import EXIT_INTERRUPTED
 from pipeline.errors import OusError
 from pipeline.terminal import leave_at_once, say, show_error
+
+
+class Program(TyperGroup):
+    """All commands of this program. Ctrl-C prints "stopped", unless the command prints a text of its own.
+
+    Typer itself ends the process without a word.
+    """
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        """Parse the options before the name of a command. Arguments and result are Typer's."""
+        with _interruption_shown():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the command's arguments and run it. Argument and result are Typer's."""
+        with _interruption_shown():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _interruption_shown() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pipeline.errors import counted, some
 from pipeline.footage import Leaks
 from pipeline.process import ExtractConfig
+from pipeline.program import command
 from pipeline.runner.cache_setup import Opening, describe, open_cache, require_same_settings
 from pipeline.runner.progress import Speed
 from pipeline.runner.reuse import EarlierCache
@@ -90,8 +91,8 @@ def _beyond_end(number: int, place: Location) -> list[str]:
     if not number:
         return []
     return [
-        f"{counted(number, 'clip')} done with an end_seconds after the end of the file; `cli.py cache info "
-        f"{place} --all-clips` lists them"
+        f"{counted(number, 'clip')} done with an end_seconds after the end of the file; "
+        f"`{command('cache', 'info', place, '--all-clips')}` lists them"
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args
 from pipeline.choices import BundledTable
 from pipeline.config import override, require_one_of, require_range
 from pipeline.errors import ConfigError, FileError, first_line
-from pipeline.plain_file import read_given
+from pipeline.plain_file import read_given_text
 from pipeline.strict_toml import from_toml_text
 from trainer.ablate.typed_values import percent, require_known_keys, settings_in, taken, texts_in
 from trainer.baselines.settings import METHODS, Baseline, baseline_of, is_of_baselines
@@ -226,12 +226,9 @@ def read_spec(path: Path) -> Spec:
 def read_spec_text(path: Path) -> str:
     """Return the text of a user's file. Raises ConfigError if it cannot be read."""
     try:
-        text = read_given(path, _MOST_BYTES).decode("utf-8")
+        text = read_given_text(path, _MOST_BYTES)
     except FileError as error:
         msg = f"--spec {error} Give a TOML file."
-        raise ConfigError(msg) from error
-    except UnicodeDecodeError as error:
-        msg = f"--spec '{path}' cannot be read: {first_line(error)}; give a TOML file."
         raise ConfigError(msg) from error
     return text
 

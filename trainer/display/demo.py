@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.display.json_values import field_values, to_json_values
 from pipeline.display.text import lines
+from pipeline.program import command
 from trainer.demo import CACHE, CLIPS, FIGURE, RUNS, SHEET, DemoReport
 from trainer.evaluation import EvalResult
 
@@ -38,7 +39,7 @@ def _(report: DemoReport) -> list[str]:
         f"look at   {out / FIGURE}, {out / SHEET}",
         f"figures   {out / RUNS}/*/curves.png, confusion.png",
         f"clips     {out / CLIPS}/clips/*.mp4, manifest.csv, truth.csv",
-        f"cache     {out / CACHE}  (cli.py cache info {out / CACHE})",
+        f"cache     {out / CACHE}  ({command('cache', 'info', out / CACHE)})",
     ]
 
 

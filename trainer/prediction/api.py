@@ -182,7 +182,7 @@ class VideoPrediction:
         result, place = replace(self.result, notes=self._planned.notes), OwnDir.of(Path(out))
         place.make()
         if place.kind(PROGRESS_FILE):
-            msg = f"'{place}' has a prediction that `cli.py predict` made; write into another directory."
+            msg = f"'{place}' has a prediction that `predict` made; write into another directory."
             raise ConfigError(msg)
         with DecodePool(1) as pool:
             written = write_outputs(result, self._planned, place, options, pool, writes_windows=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import ConfigError, counted, printable, some
-from pipeline.plain_file import read_given
+from pipeline.plain_file import read_given_text
 from trainer.prediction.results import UNKNOWN, PersonTracks, Prediction
 
 MAX_BYTES = 1 << 20
@@ -39,17 +39,11 @@ def read_people_file(path: Path) -> dict[str, tuple[int, str]]:
         Person or track -> number of its line, from 1, and its new name.
 
     Raises:
-        FileError: The file cannot be read.
-        ConfigError: It is not UTF-8, or a line has another form, an empty or long name, a name with
+        FileError: The file cannot be read, or is not UTF-8.
+        ConfigError: A line has another form, an empty or long name, a name with
             characters that do not print, or a person or track that an earlier line has.
     """
-    shown = printable(str(path))
-    try:
-        text = read_given(path, MAX_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        msg = f"People file '{shown}' is not UTF-8 text (byte {error.start}); save it as UTF-8."
-        raise ConfigError(msg) from error
-    return parse_people(text, shown)
+    return parse_people(read_given_text(path, MAX_BYTES), printable(str(path)))
 
 
 def parse_people(text: str, where: str) -> dict[str, tuple[int, str]]:

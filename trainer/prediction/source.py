@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.config import require_one_of, require_range
 from pipeline.errors import ConfigError
-from pipeline.plain_file import read_given
+from pipeline.plain_file import read_given_text
 from pipeline.process import ExtractConfig
 from pipeline.process.windows import (
     ALL,
@@ -238,7 +238,7 @@ def read_cut_times(path: Path) -> list[float]:
         FileError: The file cannot be read.
     """
     times: list[float] = []
-    text = read_given(path, _MOST_BYTES).decode("utf-8-sig", "replace")
+    text = read_given_text(path, _MOST_BYTES, errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         row = [cell.strip().strip('"') for cell in line.split(",", 1)]
         if not row or not row[0].strip() or row[0].lstrip().startswith("#"):
