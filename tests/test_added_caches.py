@@ -96,11 +96,6 @@ OTHER_IDENTITY = {**tiny_meta().identity, "detector": {"version": 1, "name": "ha
             {"membership": np.full((NUM, 1), Split.TEST, dtype=np.uint8)},
             r"Fold '1' of '.*c.zarr' adds no clip to the training \(left out: none\); give another fold",
         ),
-        (
-            {"polarity": np.full(NUM, -1, dtype=np.int8)},
-            r"32 clips of '.*c.zarr', of happiness, neutral, sadness, without a known polarity; .* --set "
-            r"data.polarity_map=happiness:positive",
-        ),
     ],
 )
 def test_a_cache_that_does_not_fit_is_rejected(caches, tmp_path, change, message):
@@ -130,6 +125,79 @@ def test_a_polarity_may_be_given_by_the_class_of_the_run(caches, tmp_path):
     known = train([caches[0], added], tmp_path / "known", settings, device="cpu")
     plain = train([caches[0], other_cache(tmp_path / "d.zarr")], tmp_path / "plain", QUICK, device="cpu")
     assert records(known.run_dir) == records(plain.run_dir)
+
+
+ENTHUSIASM = ("Begeisterung", "neutral", "sad")
+"""Classes of which one has no polarity by its name, and no class of the run by its meaning."""
+
+
+def enthusiasm_cache(path, **changes):
+    """A cache whose clips of "Begeisterung" have no polarity; clip 3 has one that is not of its class."""
+    polarity = np.where(np.arange(NUM) % 3 == 0, -1, tiny_static()["polarity"]).astype(np.int8)
+    polarity[3] = 0
+    meta = tiny_meta(dataset="other", class_names=ENTHUSIASM)
+    return other_cache(path, meta, **{"polarity": polarity, **changes})
+
+
+def test_a_clip_without_a_polarity_has_that_of_its_class(caches, tmp_path):
+    classes = {"Begeisterung": "happiness"}
+    added = enthusiasm_cache(tmp_path / "c.zarr")
+    remarks = []
+    taken = train(
+        [caches[0], added], tmp_path / "taken", QUICK, classes=classes, device="cpu", on_remark=remarks.append
+    )
+    polarity = tiny_static()["polarity"].copy()
+    polarity[3] = 0
+    stated = enthusiasm_cache(tmp_path / "d.zarr", polarity=polarity)
+    given = train([caches[0], stated], tmp_path / "given", QUICK, classes=classes, device="cpu")
+    assert records(taken.run_dir) == records(given.run_dir)
+    (remark,) = [one for one in taken.notes if "polarity" in one]
+    assert (
+        remark == f"10 clips of '{added}' without a polarity: that of the class is used (happiness positive)"
+    )
+    assert remark in remarks
+    assert not any("polarity" in note for note in given.notes)
+
+
+def test_the_polarity_of_a_class_is_that_of_the_first_cache_before_that_of_its_name(tmp_path):
+    turned = np.where(np.arange(NUM) % 3 == 0, 1, tiny_static()["polarity"]).astype(np.int8)
+    first = tiny_cache(tmp_path / "a.zarr", membership=given_validation(), polarity=turned)
+    none = np.full(NUM, -1, dtype=np.int8)
+    taken = train(
+        [first, other_cache(tmp_path / "c.zarr", polarity=none)], tmp_path / "t", QUICK, device="cpu"
+    )
+    plain = train(
+        [first, other_cache(tmp_path / "d.zarr", polarity=turned)], tmp_path / "p", QUICK, device="cpu"
+    )
+    assert records(taken.run_dir) == records(plain.run_dir)
+    assert any("(happiness neutral, neutral neutral, sadness negative)" in note for note in taken.notes)
+
+
+def test_a_class_of_several_or_no_polarities_gives_none(tmp_path):
+    mixed = tiny_static()["polarity"].copy()
+    mixed[0] = 0
+    first = tiny_cache(tmp_path / "a.zarr", polarity=mixed)
+    added = enthusiasm_cache(tmp_path / "c.zarr")
+    with pytest.raises(
+        ConfigError,
+        match=r"10 clips of '.*c.zarr', of happiness \(several polarities in the first cache\), without "
+        r"a known polarity .* --set data.polarity_map=happiness:positive",
+    ):
+        train([first, added], tmp_path / "run", QUICK, classes={"Begeisterung": "happiness"}, device="cpu")
+    names = ("odd", "neutral", "sadness")
+    unnamed = np.where(np.arange(NUM) % 3 == 0, -1, mixed).astype(np.int8)
+    other = tiny_cache(tmp_path / "d.zarr", tiny_meta(class_names=names), polarity=unnamed)
+    with pytest.raises(ConfigError, match=r"10 clips of '.*c.zarr', of odd, without a known polarity"):
+        train([other, added], tmp_path / "run", QUICK, classes={"Begeisterung": "odd"}, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_the_polarity_loss_no_polarity_is_filled_in(caches, tmp_path):
+    added = enthusiasm_cache(tmp_path / "c.zarr")
+    settings = override(QUICK, ["model.polarity=false"])
+    classes = {"Begeisterung": "happiness"}
+    result = train([caches[0], added], tmp_path / "run", settings, classes=classes, device="cpu")
+    assert not any("polarity" in note for note in result.notes)
 
 
 def test_arguments_without_effect_are_rejected(caches, tmp_path):

@@ -16,6 +16,7 @@ In the order of the data:
 ``block_shuffle``    clips by block              -> a random order that uses few blocks at a time
 ``batches``          features of clips           -> batches of them
 ``added_clips``      further caches              -> clips that they add (``added_cache``: their record)
+``added_polarities`` these clips                 -> their polarities, of their classes if they have none
 ``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ConfigError, counted, some
+from pipeline.errors import ConfigError, some
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from pipeline.types import Ints, Polarity
 from trainer.added_cache import AddedCache
+from trainer.added_polarities import class_polarities, with_polarities
 from trainer.block_reading import ClipSource
 from trainer.caches import is_same_place, location_from, open_cache, stored_location
 from trainer.class_map import NO_CLASS, ClassMap
@@ -55,12 +55,14 @@ class AddedClips:
         fold: Name of the fold.
         left_out: Number of clips of the fold that are not used, by reason.
         class_map: Classes of the cache -> classes of the run.
+        remark: Line on clips that have the polarity of their class; empty if there are none.
     """
 
     source: ClipSource
     fold: str
     left_out: Mapping[str, int]
     class_map: ClassMap
+    remark: str = ""
 
     @property
     def dataset(self) -> str:
@@ -124,7 +126,7 @@ def open_added(
 
     Raises:
         ConfigError: A cache has no such fold, other features, no class of the run, no training clips, or
-            clips without a known polarity that the settings need; or a cache of a resumed run has changed.
+            clips without a polarity that the settings need; or a cache of a resumed run has changed.
         CacheError: A cache cannot be read.
     """
     if not requests:
@@ -135,12 +137,14 @@ def open_added(
             _require_unchanged(request.recorded, cache)
     _require_folds([first, *caches], [fold, *(one.fold for one in requests)])
     _require_named({name for one in requests for name in one.classes}, caches)
+    of_class = class_polarities(first, config) if config.has_polarity_loss else {}
     added = []
     for request, cache in zip(requests, caches, strict=True):
         _require_same_features(first, cache)
         one = _clips_of(cache, request, first.meta.class_names, config)
-        if config.has_polarity_loss:
-            _require_polarities(one)
+        if of_class:
+            polarity_N, remark = with_polarities(one.source, of_class)
+            one = replace(one, source=replace(one.source, polarity_N=polarity_N), remark=remark)
         added.append(one)
     return added
 
@@ -246,18 +250,3 @@ def changed_facts(recorded: RunInfo | AddedCache, cache: FeatureCache) -> list[s
         "usable_sha256": usable_sha256(cache),
     }
     return [name for name, value in now.items() if getattr(recorded, name) not in ("", value)]
-
-
-def _require_polarities(added: AddedClips) -> None:
-    """Raise ConfigError if the polarity of a clip is unknown."""
-    source, names = added.source, added.class_map.run_names
-    unknown_N: Ints = source.label_N[source.polarity_N == Polarity.UNKNOWN]
-    if len(unknown_N):
-        classes = [names[label] for label in np.unique(unknown_N).tolist()]
-        msg = (
-            f"{counted(len(unknown_N), 'clip')} of '{source.cache.place}', of {', '.join(classes)}, without "
-            "a known polarity; give the dataset a 'polarity' column, or --set "
-            f"data.polarity_map={classes[0]}:positive,... (positive, neutral, negative), by classes of the "
-            "run, or train without it: --set model.polarity=false."
-        )
-        raise ConfigError(msg)
