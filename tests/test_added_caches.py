@@ -354,6 +354,60 @@ def test_a_cache_that_added_clips_is_measured_on_its_own_fold_in_a_table_of_tran
     }  # fmt: skip
 
 
+def two_folds(path, **changes):
+    """A cache of two folds, whose first one has other training clips than the second."""
+    membership = np.repeat(tiny_static()["membership"], 2, axis=1)
+    membership[:, 0] = np.where(np.arange(NUM) < NUM // 3, Split.TEST, Split.TRAIN)
+    meta = tiny_meta(dataset="other", fold_names=("x", "y"), fingerprint="e" * 64)
+    return other_cache(path, meta, **{"membership": membership, **changes})
+
+
+@pytest.fixture(scope="module")
+def on_second_fold(tmp_path_factory):
+    """A run on the tiny cache and on fold y of a cache of two folds, and this cache."""
+    folder = tmp_path_factory.mktemp("folds")
+    added = two_folds(folder / "b.zarr")
+    caches = [tiny_cache(folder / "a.zarr", membership=given_validation()), added]
+    return train(caches, folder / "run", QUICK, fold=[1, "y"], device="cpu").run_dir, added
+
+
+def test_a_cache_that_added_clips_is_measured_on_the_fold_that_added_them(on_second_fold, tmp_path):
+    run_dir, added = on_second_fold
+    found = evaluate(run_dir, cache=added, device="cpu")
+    assert (found.fold, found.is_own_fold, found.metrics.num_clips) == ("y", False, 16)
+    moved = shutil.copytree(added, tmp_path / "moved.zarr")
+    assert evaluate(run_dir, cache=moved, device="cpu").fold == "y"
+    with pytest.raises(CheckpointError, match="16 of the 16 test clips of .* with clips that trained"):
+        evaluate(run_dir, cache=added, fold="x", device="cpu")
+    other = two_folds(tmp_path / "c.zarr", label=np.arange(NUM, dtype=np.int16)[::-1] % 3)
+    with pytest.raises(
+        ConfigError, match=r"has 2 folds \(x, y\), and fold '1', which trained the run, is not"
+    ):
+        evaluate(run_dir, cache=other, device="cpu")
+
+
+def test_a_changed_cache_at_the_recorded_location_keeps_its_fold(tmp_path):
+    added = two_folds(tmp_path / "b.zarr")
+    caches = [tiny_cache(tmp_path / "a.zarr"), added]
+    run_dir = train(caches, tmp_path / "run", QUICK, fold=[1, "y"], device="cpu").run_dir
+    shutil.rmtree(added)
+    label = tiny_static()["label"].copy()
+    label[-1] = (label[-1] + 1) % 3
+    two_folds(added, label=label)
+    assert evaluate(run_dir, cache=added, device="cpu").fold == "y"
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_training_clips_of_a_further_cache_are_rejected_with_this_reason(on_second_fold, split):
+    run_dir, added = on_second_fold
+    with pytest.raises(
+        CheckpointError,
+        match=rf"^--split {split}: '.*b.zarr' is a further cache of '.*run', which was trained on 32 clips "
+        r"of its fold 'y', those marked as validation included; measure --split test, or leave out --cach",
+    ):
+        evaluate(run_dir, split, cache=added, device="cpu")
+
+
 def test_the_map_of_the_training_is_that_of_the_measurement(caches, tmp_path):
     label = np.where(np.arange(NUM) % 6 == 5, 3, np.arange(NUM) % 3).astype(np.int16)
     added = contempt_cache(tmp_path / "b.zarr", label=label)

@@ -52,6 +52,7 @@ In the order of the data:
 ``training_result``  epochs                      -> result of the run
 ``scene_sample``     training clips              -> scenes beside the run, for answers with other scenes
 ``calibration``      logits of validation clips  -> a temperature; calibration error of probabilities
+``measured_clips``   a run and a split           -> clips to measure, or why they cannot be measured
 ``measurement``      a run directory             -> predictions for every clip of a split
 ``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
 ``clips_without_face`` predictions, cache rows   -> number of clips without a face, metrics of the others
