@@ -169,13 +169,12 @@ def require_measurable(requests: Sequence[MeasureRequest]) -> None:
         return
     runs = dict.fromkeys(request.path for request in requests)
     if len(failed) == 1:
-        ((run, error),) = failed.items()
-        if len(runs) > 1 and str(run) not in str(error):
-            error.args = (f"'{run}': {error}",)
-        raise error
-    shown = " ".join(
-        f"'{run}': {str(error).rstrip('.')}." for run, error in [*failed.items()][:_MOST_REASONS]
-    )
+        ((run, only),) = failed.items()
+        if len(runs) > 1 and str(run) not in str(only):
+            only.args = (f"'{run}': {only}",)
+        raise only
+    reasons = [f"'{run}': {str(one).rstrip('.')}." for run, one in failed.items()]
+    shown = " ".join(reasons[:_MOST_REASONS])
     others = ", ".join(f"'{run}'" for run in [*failed][_MOST_REASONS:])
     also = f" Also: {others}." if others else ""
     msg = f"{len(failed)} of {len(runs)} runs cannot be measured. {shown}{also}"
