@@ -269,6 +269,25 @@ def test_a_cache_with_other_clips_does_not_resume(caches, tmp_path):
         resume(tmp_path / "run", cache=[caches[0], changed], device="cpu")
 
 
+def test_caches_in_another_order_are_named(caches, tmp_path):
+    third = contempt_cache(tmp_path / "third.zarr", label=np.roll(contempt_static()["label"], 1))
+    first, second = caches
+    interrupted([first, second, third], tmp_path / "run")
+    for given, message in [
+        (
+            [second, first, third],
+            r"another order than .*: '.*b.zarr' was cache 2 of 3 and is given as cache 1;",
+        ),
+        (
+            [first, third, second],
+            r": '.*third.zarr' was cache 3 of 3 and is given as cache 2; give --cache in",
+        ),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            resume(tmp_path / "run", cache=given, device="cpu")
+    assert resume(tmp_path / "run", cache=[first, second, third], device="cpu").num_epochs == 3
+
+
 def test_a_wrong_cache_is_recognised_before_the_options_that_the_run_gives(caches, tmp_path):
     interrupted(caches, tmp_path / "run")
     meta = tiny_meta(dataset="other", class_names=("joy", "neutral", "sad", "pride"), fold_names=("x",))

@@ -132,9 +132,9 @@ def open_added(
     if not requests:
         return []
     caches = [opened.enter_context(open_cache(one.place)) for one in requests]
-    for request, cache in zip(requests, caches, strict=True):
-        if request.recorded is not None:
-            _require_unchanged(request.recorded, cache)
+    recorded = [one.recorded for one in requests if one.recorded is not None]
+    for number in range(len(recorded)):
+        _require_unchanged(recorded, number, caches[number])
     _require_folds([first, *caches], [fold, *(one.fold for one in requests)])
     _require_named({name for one in requests for name in one.classes}, caches)
     of_class = class_polarities(first, config) if config.has_polarity_loss else {}
@@ -231,15 +231,40 @@ def _require_same_features(first: FeatureCache, other: FeatureCache) -> None:
         raise ConfigError(msg)
 
 
-def _require_unchanged(recorded: AddedCache, cache: FeatureCache) -> None:
-    """Raise ConfigError unless a cache has the features and clips that it had when the run began."""
-    if changed := changed_facts(recorded, cache):
+def _require_unchanged(recorded: Sequence[AddedCache], number: int, cache: FeatureCache) -> None:
+    """Raise ConfigError unless a cache has the features and clips that it had when the run began.
+
+    Args:
+        recorded: Further caches of the run, in their order.
+        number: Index of the cache among these.
+        cache: The cache that is given in its place.
+    """
+    if changed := changed_facts(recorded[number], cache):
+        require_order(recorded, cache, number + 2)
         msg = (
             f"--resume: '{cache.place}' has other clips or features than at the start of the training "
             f"({', '.join(changed)}); give the earlier caches with --cache, in their order, or train a new "
             "run."
         )
         raise ConfigError(msg)
+
+
+def require_order(recorded: Sequence[AddedCache], cache: FeatureCache, given: int) -> None:
+    """Raise ConfigError if a cache is another one of the further caches of a run.
+
+    Args:
+        recorded: Further caches of the run, in their order.
+        cache: The cache.
+        given: Number of the cache among those that are given, from 1.
+    """
+    for number, one in enumerate(recorded, 2):
+        if not changed_facts(one, cache):
+            msg = (
+                f"--resume: the caches are in another order than at the start of the training: "
+                f"'{cache.place}' was cache {number} of {len(recorded) + 1} and is given as cache {given}; "
+                "give --cache in the order of the training."
+            )
+            raise ConfigError(msg)
 
 
 def changed_facts(recorded: RunInfo | AddedCache, cache: FeatureCache) -> list[str]:

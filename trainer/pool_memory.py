@@ -52,8 +52,8 @@ class PoolMemory:
         num_held = int((pool - reading) * _HELD_SHARE) // of_clip
         most = (num_trained - beside) // most_of_block
         if most < 1 or num_held < batch_size:
-            window = max(1, data.shuffle_blocks)
-            slots = max((window * most_of_block + beside) / (1 - _HELD_SHARE), batch_size / _HELD_SHARE)
+            blocks = max(1, data.shuffle_blocks)
+            slots = max((blocks * most_of_block + beside) / (1 - _HELD_SHARE), batch_size / _HELD_SHARE)
             needed = reading + slots * of_clip
             msg = f"{found}; {_remedy(config, needed, num_bytes)}"
             raise ConfigError(msg)
