@@ -10,6 +10,8 @@ import pytest
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import CacheError, CheckpointError, ConfigError
 from pipeline.fingerprint import default_settings
 from pipeline.process.identity import STEPS
@@ -475,6 +477,58 @@ def test_an_exported_model_names_every_dataset_and_no_path(tmp_path):
     (tmp_path / "model" / "config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="it names a cache"):
         load_run(tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def of_one_dataset(tmp_path_factory):
+    """Three caches of one dataset with equal ids; talks has a test clip and a training clip of films."""
+    folder = tmp_path_factory.mktemp("manifests")
+    sha256 = [
+        np.array([f"{48 * number + row:064x}" for row in range(NUM)], dtype=object) for number in range(3)
+    ]
+    sha256[1][[0, 1]] = sha256[0][[40, 10]]
+    sha256[2][3] = sha256[1][5]
+    meta = tiny_meta(dataset="manifest")
+    return [
+        tiny_cache(folder / f"{name}.zarr", meta, source_sha256=one, membership=given_validation())
+        for name, one in zip(("films", "talks", "shows"), sha256, strict=True)
+    ]
+
+
+def test_caches_of_one_dataset_are_named_by_the_cache(of_one_dataset, tmp_path):
+    run_dir = tmp_path / "run"
+    result = train(of_one_dataset, run_dir, QUICK, device="cpu")
+    assert (
+        "26 clips and 32 clips of talks.zarr (manifest), fold 1 and 32 clips of shows.zarr"
+        in lines(result)[2]
+    )
+    assert "'clip040' with 'clip000 (talks.zarr (manifest))'; evaluate" in result.notes[0]
+    assert "'clip001' with 'clip010 (films.zarr (manifest))'" in result.notes[1]
+    assert "'clip003' with 'clip005 (talks.zarr (manifest))'" in result.notes[2]
+    assert result.info.trained_on == ", with ".join(
+        f"{name}.zarr (manifest), fold 1" for name in ("films", "talks", "shows")
+    )
+    with pytest.raises(
+        CheckpointError, match=r"'clip040' with 'clip000 \(talks.zarr \(manifest\)\)'\. Measure"
+    ):
+        evaluate(run_dir, device="cpu")
+    found = evaluate(run_dir, device="cpu", allow_leak=True)
+    assert "; and 32 clips of talks.zarr (manifest), fold 1; and 32 clips of shows" in str(found.training_set)
+    assert "added_clips" not in to_json_values(found)["training_set"]
+    (path,) = run_dir.glob("events*")
+    assert b"talks.zarr (manifest), fold 1; shows.zarr (manifest), fold 1" in path.read_bytes()
+
+
+def test_a_model_card_names_caches_of_one_dataset_and_no_directory(of_one_dataset, tmp_path):
+    config = {"detector": {"name": "haar"}, "encoder": {"name": "modest"}, "dataset": {"name": "manifest"}}
+    first = tiny_cache(tmp_path / "films.zarr", tiny_meta(dataset="manifest", config=config))
+    run_dir = train([first, of_one_dataset[2]], tmp_path / "run", QUICK, device="cpu").run_dir
+    export_model(run_dir, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "\n- films.zarr (manifest), fold 1, seed 0: " in card
+    assert "\n- shows.zarr (manifest), fold 1: 32 clips added to the training." in card
+    assert str(tmp_path) not in card
+    assert load_run(tmp_path / "model").info.trained_on == "manifest, fold 1, with manifest, fold 1"
 
 
 def test_tensorboard_compares_runs_by_their_further_caches(run):
