@@ -129,6 +129,17 @@ def test_a_polarity_may_be_given_by_the_class_of_the_run(caches, tmp_path):
     assert records(known.run_dir) == records(plain.run_dir)
 
 
+def test_a_run_with_given_polarities_is_measured_on_a_cache_with_other_classes(caches, tmp_path):
+    settings = override(QUICK, ["data.polarity_map=happiness:negative,sadness:negative"])
+    run_dir = train(caches[0], tmp_path / "run", settings, device="cpu").run_dir
+    assert evaluate(run_dir, cache=caches[1], device="cpu").metrics.num_clips == 14
+    made = report([run_dir], tmp_path / "out", lambda _: None, cache=caches[1], device="cpu", num_shown=0)
+    (found,) = made.runs
+    assert {tuple(pair) for pair in zip(found.label_N.tolist(), found.polarity_N.tolist(), strict=True)} == {
+        (0, 0), (1, 1), (2, 0),
+    }  # fmt: skip
+
+
 ENTHUSIASM = ("Begeisterung", "neutral", "sad")
 """Classes of which one has no polarity by its name, and no class of the run by its meaning."""
 

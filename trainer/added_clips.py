@@ -16,13 +16,12 @@ from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from trainer.added_cache import AddedCache
-from trainer.added_polarities import class_polarities, with_polarities
+from trainer.added_polarities import class_polarities, mapped_polarities, with_polarities
 from trainer.block_reading import ClipSource
 from trainer.caches import is_same_place, location_from, open_cache, stored_location
 from trainer.class_map import NO_CLASS, ClassMap
 from trainer.config import TrainConfig
-from trainer.data_config import DataConfig
-from trainer.folds import fold_number, fold_rows, polarity_labels, usable_sha256
+from trainer.folds import fold_number, fold_rows, usable_sha256
 from trainer.run_info import RunInfo
 
 _SIZES = ("encoder_sha256", "num_views", "num_frames", "embed_width", "encoder_width", "num_tokens")
@@ -172,15 +171,11 @@ def _clips_of(
         )
         raise ConfigError(msg)
     row_N, label_N = row_N[is_kept_N], label_N[is_kept_N]
-    polarity_N = polarity_labels(cache, DataConfig())[row_N]
-    for name, polarity in config.data.polarities().items():
-        if name in run_names:
-            polarity_N[label_N == run_names.index(name)] = polarity
     source = ClipSource(
         cache=cache,
         row_N=row_N,
         label_N=label_N,
-        polarity_N=polarity_N,
+        polarity_N=mapped_polarities(cache, row_N, label_N, run_names, config),
         class_map=None if names == run_names and not classes else class_map,
     )
     return AddedClips(source=source, fold=rows.fold_name, left_out=left_out, class_map=class_map)

@@ -1,4 +1,4 @@
-"""Polarities of the clips that further caches add to a training.
+"""Polarities of clips of caches whose classes are mapped to those of a run: added ones, and measured ones.
 
 Letters: C classes of the run, N clips.
 """
@@ -9,6 +9,7 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints, Polarity
 from trainer.block_reading import ClipSource
 from trainer.config import TrainConfig
+from trainer.data_config import DataConfig
 from trainer.folds import polarity_labels
 
 MIXED = "mixed"
@@ -30,6 +31,25 @@ def class_polarities(first: FeatureCache, config: TrainConfig) -> dict[str, Pola
         else:
             found[name] = Polarity(known.pop()) if known else polarity_of_class(name)
     return found
+
+
+def mapped_polarities(
+    cache: FeatureCache, row_N: Ints, label_N: Ints, run_names: tuple[str, ...], config: TrainConfig
+) -> Ints:
+    """Return the polarities of clips of a cache with other classes [N], -1 for unknown.
+
+    Args:
+        cache: An open cache.
+        row_N: Rows of the clips.
+        label_N: Their classes, of the run.
+        run_names: Classes of the run, by which `data.polarity_map` overrides the cache.
+        config: Settings of the run.
+    """
+    polarity_N = polarity_labels(cache, DataConfig())[row_N]
+    for name, polarity in config.data.polarities().items():
+        if name in run_names:
+            polarity_N[label_N == run_names.index(name)] = polarity
+    return polarity_N
 
 
 def with_polarities(source: ClipSource, of_class: dict[str, Polarity | str]) -> tuple[Ints, str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,11 +15,13 @@ from pipeline.own_dir import Folder
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.types import Bools, Floats, Ints
+from trainer.added_polarities import mapped_polarities
 from trainer.batches import ClipData, Clips
+from trainer.block_reading import ClipSource
 from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
 from trainer.class_map import ClassMap
-from trainer.clip_loading import load_clips
+from trainer.clip_loading import load_sources
 from trainer.clips_without_face import ClipsWithoutFace, read_without_face
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.folds import usable_sha256
@@ -211,9 +213,11 @@ def measure(
         group_N = groups_of_cache(features)
         doubtful_N = read_doubtful(features, row_N)
         without_face_N = read_without_face(features, row_N)
-        data = load_clips(features, row_N, config, choose_device(device))
-        if class_map is not None:
-            data = replace(data, label_N=torch.from_numpy(clips.label_N).to(data.label_N.device))
+        source = ClipSource.of(features, row_N, config) if class_map is None else ClipSource(
+            cache=features, row_N=row_N, label_N=clips.label_N, class_map=class_map,
+            polarity_N=mapped_polarities(features, row_N, clips.label_N, info.class_names, config),
+        )  # fmt: skip
+        data = load_sources([source], config, choose_device(device))
         hashes = features.clips_sha256(), usable_sha256(features)
         is_known = clips.same_cache and clips.knows_fold
         training_set = TrainingSet.of(run_dir, info, config, features if is_known else None)
