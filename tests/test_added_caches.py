@@ -10,6 +10,8 @@ import pytest
 
 from pipeline.cancel import CancelToken, TaskCancelledError
 from pipeline.config import override
+from pipeline.display.json_values import to_json_values
+from pipeline.display.text import lines
 from pipeline.errors import CacheError, CheckpointError, ConfigError
 from pipeline.fingerprint import default_settings
 from pipeline.process.identity import STEPS
@@ -96,11 +98,6 @@ OTHER_IDENTITY = {**tiny_meta().identity, "detector": {"version": 1, "name": "ha
             {"membership": np.full((NUM, 1), Split.TEST, dtype=np.uint8)},
             r"Fold '1' of '.*c.zarr' adds no clip to the training \(left out: none\); give another fold",
         ),
-        (
-            {"polarity": np.full(NUM, -1, dtype=np.int8)},
-            r"32 clips of '.*c.zarr', of happiness, neutral, sadness, without a known polarity; .* --set "
-            r"data.polarity_map=happiness:positive",
-        ),
     ],
 )
 def test_a_cache_that_does_not_fit_is_rejected(caches, tmp_path, change, message):
@@ -130,6 +127,90 @@ def test_a_polarity_may_be_given_by_the_class_of_the_run(caches, tmp_path):
     known = train([caches[0], added], tmp_path / "known", settings, device="cpu")
     plain = train([caches[0], other_cache(tmp_path / "d.zarr")], tmp_path / "plain", QUICK, device="cpu")
     assert records(known.run_dir) == records(plain.run_dir)
+
+
+def test_a_run_with_given_polarities_is_measured_on_a_cache_with_other_classes(caches, tmp_path):
+    settings = override(QUICK, ["data.polarity_map=happiness:negative,sadness:negative"])
+    run_dir = train(caches[0], tmp_path / "run", settings, device="cpu").run_dir
+    assert evaluate(run_dir, cache=caches[1], device="cpu").metrics.num_clips == 14
+    made = report([run_dir], tmp_path / "out", lambda _: None, cache=caches[1], device="cpu", num_shown=0)
+    (found,) = made.runs
+    assert {tuple(pair) for pair in zip(found.label_N.tolist(), found.polarity_N.tolist(), strict=True)} == {
+        (0, 0), (1, 1), (2, 0),
+    }  # fmt: skip
+
+
+ENTHUSIASM = ("Begeisterung", "neutral", "sad")
+"""Classes of which one has no polarity by its name, and no class of the run by its meaning."""
+
+
+def enthusiasm_cache(path, **changes):
+    """A cache whose clips of "Begeisterung" have no polarity; clip 3 has one that is not of its class."""
+    polarity = np.where(np.arange(NUM) % 3 == 0, -1, tiny_static()["polarity"]).astype(np.int8)
+    polarity[3] = 0
+    meta = tiny_meta(dataset="other", class_names=ENTHUSIASM)
+    return other_cache(path, meta, **{"polarity": polarity, **changes})
+
+
+def test_a_clip_without_a_polarity_has_that_of_its_class(caches, tmp_path):
+    classes = {"Begeisterung": "happiness"}
+    added = enthusiasm_cache(tmp_path / "c.zarr")
+    remarks = []
+    taken = train(
+        [caches[0], added], tmp_path / "taken", QUICK, classes=classes, device="cpu", on_remark=remarks.append
+    )
+    polarity = tiny_static()["polarity"].copy()
+    polarity[3] = 0
+    stated = enthusiasm_cache(tmp_path / "d.zarr", polarity=polarity)
+    given = train([caches[0], stated], tmp_path / "given", QUICK, classes=classes, device="cpu")
+    assert records(taken.run_dir) == records(given.run_dir)
+    (remark,) = [one for one in taken.notes if "polarity" in one]
+    assert (
+        remark == f"10 clips of '{added}' without a polarity: that of the class is used (happiness positive)"
+    )
+    assert remark in remarks
+    assert not any("polarity" in note for note in given.notes)
+
+
+def test_the_polarity_of_a_class_is_that_of_the_first_cache_before_that_of_its_name(tmp_path):
+    turned = np.where(np.arange(NUM) % 3 == 0, 1, tiny_static()["polarity"]).astype(np.int8)
+    first = tiny_cache(tmp_path / "a.zarr", membership=given_validation(), polarity=turned)
+    none = np.full(NUM, -1, dtype=np.int8)
+    taken = train(
+        [first, other_cache(tmp_path / "c.zarr", polarity=none)], tmp_path / "t", QUICK, device="cpu"
+    )
+    plain = train(
+        [first, other_cache(tmp_path / "d.zarr", polarity=turned)], tmp_path / "p", QUICK, device="cpu"
+    )
+    assert records(taken.run_dir) == records(plain.run_dir)
+    assert any("(happiness neutral, neutral neutral, sadness negative)" in note for note in taken.notes)
+
+
+def test_a_class_of_several_or_no_polarities_gives_none(tmp_path):
+    mixed = tiny_static()["polarity"].copy()
+    mixed[0] = 0
+    first = tiny_cache(tmp_path / "a.zarr", polarity=mixed)
+    added = enthusiasm_cache(tmp_path / "c.zarr")
+    with pytest.raises(
+        ConfigError,
+        match=r"10 clips of '.*c.zarr', of happiness \(several polarities in the first cache\), without "
+        r"a known polarity .* --set data.polarity_map=happiness:positive",
+    ):
+        train([first, added], tmp_path / "run", QUICK, classes={"Begeisterung": "happiness"}, device="cpu")
+    names = ("odd", "neutral", "sadness")
+    unnamed = np.where(np.arange(NUM) % 3 == 0, -1, mixed).astype(np.int8)
+    other = tiny_cache(tmp_path / "d.zarr", tiny_meta(class_names=names), polarity=unnamed)
+    with pytest.raises(ConfigError, match=r"10 clips of '.*c.zarr', of odd, without a known polarity"):
+        train([other, added], tmp_path / "run", QUICK, classes={"Begeisterung": "odd"}, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_the_polarity_loss_no_polarity_is_filled_in(caches, tmp_path):
+    added = enthusiasm_cache(tmp_path / "c.zarr")
+    settings = override(QUICK, ["model.polarity=false"])
+    classes = {"Begeisterung": "happiness"}
+    result = train([caches[0], added], tmp_path / "run", settings, classes=classes, device="cpu")
+    assert not any("polarity" in note for note in result.notes)
 
 
 def test_arguments_without_effect_are_rejected(caches, tmp_path):
@@ -199,6 +280,25 @@ def test_a_cache_with_other_clips_does_not_resume(caches, tmp_path):
         ConfigError, match=r"b.zarr' has other clips or features than .* \(clips_sha256\); give"
     ):
         resume(tmp_path / "run", cache=[caches[0], changed], device="cpu")
+
+
+def test_caches_in_another_order_are_named(caches, tmp_path):
+    third = contempt_cache(tmp_path / "third.zarr", label=np.roll(contempt_static()["label"], 1))
+    first, second = caches
+    interrupted([first, second, third], tmp_path / "run")
+    for given, message in [
+        (
+            [second, first, third],
+            r"another order than .*: '.*b.zarr' was cache 2 of 3 and is given as cache 1;",
+        ),
+        (
+            [first, third, second],
+            r": '.*third.zarr' was cache 3 of 3 and is given as cache 2; give --cache in",
+        ),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            resume(tmp_path / "run", cache=given, device="cpu")
+    assert resume(tmp_path / "run", cache=[first, second, third], device="cpu").num_epochs == 3
 
 
 def test_a_wrong_cache_is_recognised_before_the_options_that_the_run_gives(caches, tmp_path):
@@ -286,6 +386,60 @@ def test_a_cache_that_added_clips_is_measured_on_its_own_fold_in_a_table_of_tran
     }  # fmt: skip
 
 
+def two_folds(path, **changes):
+    """A cache of two folds, whose first one has other training clips than the second."""
+    membership = np.repeat(tiny_static()["membership"], 2, axis=1)
+    membership[:, 0] = np.where(np.arange(NUM) < NUM // 3, Split.TEST, Split.TRAIN)
+    meta = tiny_meta(dataset="other", fold_names=("x", "y"), fingerprint="e" * 64)
+    return other_cache(path, meta, **{"membership": membership, **changes})
+
+
+@pytest.fixture(scope="module")
+def on_second_fold(tmp_path_factory):
+    """A run on the tiny cache and on fold y of a cache of two folds, and this cache."""
+    folder = tmp_path_factory.mktemp("folds")
+    added = two_folds(folder / "b.zarr")
+    caches = [tiny_cache(folder / "a.zarr", membership=given_validation()), added]
+    return train(caches, folder / "run", QUICK, fold=[1, "y"], device="cpu").run_dir, added
+
+
+def test_a_cache_that_added_clips_is_measured_on_the_fold_that_added_them(on_second_fold, tmp_path):
+    run_dir, added = on_second_fold
+    found = evaluate(run_dir, cache=added, device="cpu")
+    assert (found.fold, found.is_own_fold, found.metrics.num_clips) == ("y", False, 16)
+    moved = shutil.copytree(added, tmp_path / "moved.zarr")
+    assert evaluate(run_dir, cache=moved, device="cpu").fold == "y"
+    with pytest.raises(CheckpointError, match="16 of the 16 test clips of .* with clips that trained"):
+        evaluate(run_dir, cache=added, fold="x", device="cpu")
+    other = two_folds(tmp_path / "c.zarr", label=np.arange(NUM, dtype=np.int16)[::-1] % 3)
+    with pytest.raises(
+        ConfigError, match=r"has 2 folds \(x, y\), and fold '1', which trained the run, is not"
+    ):
+        evaluate(run_dir, cache=other, device="cpu")
+
+
+def test_a_changed_cache_at_the_recorded_location_keeps_its_fold(tmp_path):
+    added = two_folds(tmp_path / "b.zarr")
+    caches = [tiny_cache(tmp_path / "a.zarr"), added]
+    run_dir = train(caches, tmp_path / "run", QUICK, fold=[1, "y"], device="cpu").run_dir
+    shutil.rmtree(added)
+    label = tiny_static()["label"].copy()
+    label[-1] = (label[-1] + 1) % 3
+    two_folds(added, label=label)
+    assert evaluate(run_dir, cache=added, device="cpu").fold == "y"
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_training_clips_of_a_further_cache_are_rejected_with_this_reason(on_second_fold, split):
+    run_dir, added = on_second_fold
+    with pytest.raises(
+        CheckpointError,
+        match=rf"^--split {split}: '.*b.zarr' is a further cache of '.*run', which was trained on 32 clips "
+        r"of its fold 'y', those marked as validation included; measure --split test, or leave out --cach",
+    ):
+        evaluate(run_dir, split, cache=added, device="cpu")
+
+
 def test_the_map_of_the_training_is_that_of_the_measurement(caches, tmp_path):
     label = np.where(np.arange(NUM) % 6 == 5, 3, np.arange(NUM) % 3).astype(np.int16)
     added = contempt_cache(tmp_path / "b.zarr", label=label)
@@ -334,6 +488,58 @@ def test_an_exported_model_names_every_dataset_and_no_path(tmp_path):
     (tmp_path / "model" / "config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="it names a cache"):
         load_run(tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def of_one_dataset(tmp_path_factory):
+    """Three caches of one dataset with equal ids; talks has a test clip and a training clip of films."""
+    folder = tmp_path_factory.mktemp("manifests")
+    sha256 = [
+        np.array([f"{48 * number + row:064x}" for row in range(NUM)], dtype=object) for number in range(3)
+    ]
+    sha256[1][[0, 1]] = sha256[0][[40, 10]]
+    sha256[2][3] = sha256[1][5]
+    meta = tiny_meta(dataset="manifest")
+    return [
+        tiny_cache(folder / f"{name}.zarr", meta, source_sha256=one, membership=given_validation())
+        for name, one in zip(("films", "talks", "shows"), sha256, strict=True)
+    ]
+
+
+def test_caches_of_one_dataset_are_named_by_the_cache(of_one_dataset, tmp_path):
+    run_dir = tmp_path / "run"
+    result = train(of_one_dataset, run_dir, QUICK, device="cpu")
+    assert (
+        "26 clips and 32 clips of talks.zarr (manifest), fold 1 and 32 clips of shows.zarr"
+        in lines(result)[2]
+    )
+    assert "'clip040' with 'clip000 (talks.zarr (manifest))'; evaluate" in result.notes[0]
+    assert "'clip001' with 'clip010 (films.zarr (manifest))'" in result.notes[1]
+    assert "'clip003' with 'clip005 (talks.zarr (manifest))'" in result.notes[2]
+    assert result.info.trained_on == ", with ".join(
+        f"{name}.zarr (manifest), fold 1" for name in ("films", "talks", "shows")
+    )
+    with pytest.raises(
+        CheckpointError, match=r"'clip040' with 'clip000 \(talks.zarr \(manifest\)\)'\. Measure"
+    ):
+        evaluate(run_dir, device="cpu")
+    found = evaluate(run_dir, device="cpu", allow_leak=True)
+    assert "; and 32 clips of talks.zarr (manifest), fold 1; and 32 clips of shows" in str(found.training_set)
+    assert "added_clips" not in to_json_values(found)["training_set"]
+    (path,) = run_dir.glob("events*")
+    assert b"talks.zarr (manifest), fold 1; shows.zarr (manifest), fold 1" in path.read_bytes()
+
+
+def test_a_model_card_names_caches_of_one_dataset_and_no_directory(of_one_dataset, tmp_path):
+    config = {"detector": {"name": "haar"}, "encoder": {"name": "modest"}, "dataset": {"name": "manifest"}}
+    first = tiny_cache(tmp_path / "films.zarr", tiny_meta(dataset="manifest", config=config))
+    run_dir = train([first, of_one_dataset[2]], tmp_path / "run", QUICK, device="cpu").run_dir
+    export_model(run_dir, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "\n- films.zarr (manifest), fold 1, seed 0: " in card
+    assert "\n- shows.zarr (manifest), fold 1: 32 clips added to the training." in card
+    assert str(tmp_path) not in card
+    assert load_run(tmp_path / "model").info.trained_on == "manifest, fold 1, with manifest, fold 1"
 
 
 def test_tensorboard_compares_runs_by_their_further_caches(run):

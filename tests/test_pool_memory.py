@@ -113,7 +113,7 @@ TOO_SMALL = "data.pool_gb is 0.0017, and the features of this training take 0.00
         (
             ["data.pool_gb=0.001"],
             "data.pool_gb is 0.001, and the features of this training take 0.003932 GB; set data.pool_gb to "
-            "at least 0.002, which holds the blocks that are being read and a window of one block.",
+            "at least 0.002, which holds the blocks that are being read and a window of 3 blocks.",
         ),
         (
             ["data.shuffle_blocks=0", "data.sampling=balanced"],
@@ -128,12 +128,34 @@ def test_settings_that_do_not_fit_are_rejected_before_the_training(path, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
-def test_the_least_memory_that_the_error_names_is_enough(path, tmp_path):
-    with pytest.raises(ConfigError, match="at least") as error:
-        train(path, tmp_path / "run", override(DISK, ["data.pool_gb=0.001"]), device="cpu")
-    least = re.search(r"at least ([\d.]+),", str(error.value))[1]
-    few = override(DISK, [f"data.pool_gb={least}", "data.shuffle_blocks=1", "schedule.max_epochs=1"])
-    assert "on disk" in train(path, tmp_path / "run", few, device="cpu").residence
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        (["data.shuffle_blocks=1"], "on disk"),
+        (["data.shuffle_blocks=7"], "on disk"),
+        (["data.shuffle_blocks=16"], "in memory"),
+        (["data.shuffle_blocks=0"], "on disk"),
+        (["data.shuffle_blocks=0", "data.sampling=balanced"], "in memory"),
+        (["optim.batch_size=32"], "in memory"),
+    ],
+)
+def test_the_least_memory_that_the_error_names_is_enough(path, settings, where):
+    """And the next smaller value is not."""
+    small = override(DISK, ["data.pool_gb=0.001", *settings])
+    with FeatureCache.open(path) as cache:
+        with pytest.raises(ConfigError, match="at least") as error:
+            opened(cache, small)
+        found = re.search(
+            r"(shuffle_blocks to 1 and )?data.pool_gb to at least ([\d.]+)[,;]", str(error.value)
+        )
+        window = ["data.shuffle_blocks=1"] if found[1] else []
+        least = float(found[2])
+        streamed, _ = opened(cache, override(small, [*window, f"data.pool_gb={least}"]))
+        assert where in streamed.residence
+        streamed.close()
+        if least > 0.002:
+            with pytest.raises(ConfigError):
+                opened(cache, override(small, [*window, f"data.pool_gb={least - 0.001:.3f}"]))
 
 
 @pytest.mark.parametrize("setting", ["data.sampling=balanced", "data.mixture=equal"])

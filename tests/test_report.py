@@ -9,7 +9,9 @@ from pipeline.config import override
 from pipeline.display.text import lines as lines_of
 from pipeline.errors import CheckpointError, ConfigError
 from tests.tiny_cache import tiny_cache, tiny_meta
+from trainer import ensemble, transfer
 from trainer.epochs import METRICS_FILE
+from trainer.measured_clips import MeasureRequest, require_measurable
 from trainer.presets import smoke
 from trainer.report import report
 from trainer.report.rows import row_labels
@@ -113,6 +115,43 @@ def test_a_leak_is_rejected_or_marked_on_the_whole_page(tmp_path):
     (group,) = document["groups"]
     assert (group["label"], banner in group["runs"][0]["banners"]) == ("ours (LEAK)", True)
     assert group["runs"][0]["leak"]["clips"] == ["clip040"]
+
+
+def test_all_runs_that_cannot_be_measured_are_named_before_any_is_measured(tiny, tmp_path, monkeypatch):
+    sha256 = np.array([f"{row:064x}" for row in range(48)], dtype=object)
+    sha256[40] = sha256[0]
+    leaky, gone = (tmp_path / name for name in ("leaky", "gone"))
+    for seed, run in enumerate((leaky, gone)):
+        place = tiny_cache(run.with_suffix(".zarr"), source_sha256=sha256)
+        train(place, run, override(smoke(), QUICK), seed=seed, device="cpu")
+    shutil.rmtree(tmp_path / "gone.zarr")
+    monkeypatch.setattr("trainer.measurement.load_checkpoint", lambda *_: pytest.fail("measured"))
+    out = tmp_path / "new" / "out"
+    with pytest.raises(
+        CheckpointError,
+        match=r"^2 of 3 runs cannot be measured\. '.*leaky': 1 of the 16 test clips of .* 'clip040' with "
+        r"'clip000'.*\. '.*gone': '.*gone' was trained on the cache '.*gone.zarr', which is not there\.",
+    ):
+        write([tiny / "a0", leaky, gone], out)
+    with pytest.raises(CheckpointError, match="2 of 2 runs cannot be measured"):
+        transfer([leaky, gone], [tmp_path / "leaky.zarr", tiny / "feats.zarr"], out, device="cpu")
+    with pytest.raises(CheckpointError, match="2 of 3 runs cannot be measured"):
+        ensemble([tiny / "a0", leaky, gone], out, device="cpu")
+    with pytest.raises(CheckpointError, match="'clip040' with 'clip000'"):
+        write([tiny / "a0", leaky], out)
+    with pytest.raises(ConfigError, match=r"^'.*a0': fold is '7'; this cache has 1: 1\."):
+        require_measurable(
+            [MeasureRequest(run_dir=tiny / "a0", fold="7"), MeasureRequest(run_dir=tiny / "a1")]
+        )
+    assert not (tmp_path / "new").exists()
+
+
+def test_many_runs_that_cannot_be_measured_are_all_named(tiny):
+    requests = [MeasureRequest(run_dir=tiny / name, split="none") for name in ("a0", "a1", "b")]
+    requests.append(MeasureRequest(run_dir=tiny / "missing"))
+    with pytest.raises(CheckpointError, match=r"^4 of 4 runs .* Also: '.*missing'\.$") as caught:
+        require_measurable(requests)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_every_row_of_a_setting_selected_on_test_says_so(tiny, tmp_path):

@@ -95,7 +95,9 @@ def test_a_cache_in_a_bucket_is_streamed(bucket, tmp_path):
 
 def test_features_that_fit_into_the_pool_are_read_once(path, tmp_path, in_memory):
     result = train(path, tmp_path / "run", override(DISK, ["data.pool_gb=0.004"]), device="cpu")
-    assert result.residence == "0.00 GB of features in memory"
+    assert result.residence == (
+        "0.00 GB of features in memory (they fit into data.pool_gb, 0.004 GB, and are read from disk once)"
+    )
     assert_same_numbers(tmp_path / "run", in_memory.run_dir)
 
 

@@ -16,6 +16,7 @@ In the order of the data:
 ``block_shuffle``    clips by block              -> a random order that uses few blocks at a time
 ``batches``          features of clips           -> batches of them
 ``added_clips``      further caches              -> clips that they add (``added_cache``: their record)
+``added_polarities`` these clips                 -> their polarities, of their classes if they have none
 ``frame_means``      frames of a clip            -> those that a stream uses, means of features over them
 ``feature_batch``    features of windows         -> a batch, as if a cache held them
 ``clip_lengths``     training clips              -> quartiles of their lengths in seconds
@@ -51,6 +52,7 @@ In the order of the data:
 ``training_result``  epochs                      -> result of the run
 ``scene_sample``     training clips              -> scenes beside the run, for answers with other scenes
 ``calibration``      logits of validation clips  -> a temperature; calibration error of probabilities
+``measured_clips``   a run and a split           -> clips to measure, or why they cannot be measured
 ``measurement``      a run directory             -> predictions for every clip of a split
 ``doubtful_tracks``  predictions, cache rows     -> metrics without clips whose face may be another person's
 ``clips_without_face`` predictions, cache rows   -> number of clips without a face, metrics of the others

@@ -4,7 +4,8 @@ A run has the classes, folds, validation and test clips of its first cache. Furt
 clips.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,27 @@ class AddedCache:
         """Return the location that the run names. Nothing is opened."""
         return training_cache(run_dir, self.cache_path, self.cache_from_run)
 
+    def clips_of(self, name: str) -> str:
+        """Return the number of clips, and their fold, of a cache with this name (`cache_names`), in words."""
+        return f"{counted(self.num_train, 'clip')} of {name}, fold {printable(self.fold)}"
+
     def __str__(self) -> str:
-        return f"{counted(self.num_train, 'clip')} of {printable(self.dataset)}, fold {printable(self.fold)}"
+        return self.clips_of(printable(self.dataset))
+
+
+def cache_names(caches: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return a name for each cache of a training, of printable characters.
+
+    It is the dataset, or "films.zarr (DATASET)" if several caches have this dataset.
+
+    Args:
+        caches: Dataset, and location as stored, of each; an empty location if it is not recorded.
+    """
+    num_of = Counter(dataset for dataset, _ in caches)
+    return tuple(
+        printable(f"{Location(path).name} ({dataset})" if path and num_of[dataset] > 1 else dataset)
+        for dataset, path in caches
+    )
 
 
 def require_added(values: Any) -> None:

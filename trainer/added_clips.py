@@ -10,19 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ConfigError, counted, some
+from pipeline.errors import ConfigError, some
 from pipeline.fingerprint import differences, sha256_json
 from pipeline.store.location import Location
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from pipeline.types import Ints, Polarity
 from trainer.added_cache import AddedCache
+from trainer.added_polarities import class_polarities, mapped_polarities, with_polarities
 from trainer.block_reading import ClipSource
 from trainer.caches import is_same_place, location_from, open_cache, stored_location
 from trainer.class_map import NO_CLASS, ClassMap, find_name
 from trainer.config import TrainConfig
-from trainer.data_config import DataConfig
-from trainer.folds import fold_number, fold_rows, polarity_labels, usable_sha256
+from trainer.folds import fold_number, fold_rows, usable_sha256
 from trainer.run_info import RunInfo
 
 _SIZES = ("encoder_sha256", "num_views", "num_frames", "embed_width", "encoder_width", "num_tokens")
@@ -55,12 +54,14 @@ class AddedClips:
         fold: Name of the fold.
         left_out: Number of clips of the fold that are not used, by reason.
         class_map: Classes of the cache -> classes of the run.
+        remark: Line on clips that have the polarity of their class; empty if there are none.
     """
 
     source: ClipSource
     fold: str
     left_out: Mapping[str, int]
     class_map: ClassMap
+    remark: str = ""
 
     @property
     def dataset(self) -> str:
@@ -124,23 +125,25 @@ def open_added(
 
     Raises:
         ConfigError: A cache has no such fold, other features, no class of the run, no training clips, or
-            clips without a known polarity that the settings need; or a cache of a resumed run has changed.
+            clips without a polarity that the settings need; or a cache of a resumed run has changed.
         CacheError: A cache cannot be read.
     """
     if not requests:
         return []
     caches = [opened.enter_context(open_cache(one.place)) for one in requests]
-    for request, cache in zip(requests, caches, strict=True):
-        if request.recorded is not None:
-            _require_unchanged(request.recorded, cache)
+    recorded = [one.recorded for one in requests if one.recorded is not None]
+    for number in range(len(recorded)):
+        _require_unchanged(recorded, number, caches[number])
     _require_folds([first, *caches], [fold, *(one.fold for one in requests)])
     _require_named({name for one in requests for name in one.classes}, caches)
+    of_class = class_polarities(first, config) if config.has_polarity_loss else {}
     added = []
     for request, cache in zip(requests, caches, strict=True):
         _require_same_features(first, cache)
         one = _clips_of(cache, request, first.meta.class_names, config)
-        if config.has_polarity_loss:
-            _require_polarities(one)
+        if of_class:
+            polarity_N, remark = with_polarities(one.source, of_class)
+            one = replace(one, source=replace(one.source, polarity_N=polarity_N), remark=remark)
         added.append(one)
     return added
 
@@ -168,15 +171,11 @@ def _clips_of(
         )
         raise ConfigError(msg)
     row_N, label_N = row_N[is_kept_N], label_N[is_kept_N]
-    polarity_N = polarity_labels(cache, DataConfig())[row_N]
-    for name, polarity in config.data.polarities().items():
-        if name in run_names:
-            polarity_N[label_N == run_names.index(name)] = polarity
     source = ClipSource(
         cache=cache,
         row_N=row_N,
         label_N=label_N,
-        polarity_N=polarity_N,
+        polarity_N=mapped_polarities(cache, row_N, label_N, run_names, config),
         class_map=None if names == run_names and not classes else class_map,
     )
     return AddedClips(source=source, fold=rows.fold_name, left_out=left_out, class_map=class_map)
@@ -230,15 +229,40 @@ def _require_same_features(first: FeatureCache, other: FeatureCache) -> None:
         raise ConfigError(msg)
 
 
-def _require_unchanged(recorded: AddedCache, cache: FeatureCache) -> None:
-    """Raise ConfigError unless a cache has the features and clips that it had when the run began."""
-    if changed := changed_facts(recorded, cache):
+def _require_unchanged(recorded: Sequence[AddedCache], number: int, cache: FeatureCache) -> None:
+    """Raise ConfigError unless a cache has the features and clips that it had when the run began.
+
+    Args:
+        recorded: Further caches of the run, in their order.
+        number: Index of the cache among these.
+        cache: The cache that is given in its place.
+    """
+    if changed := changed_facts(recorded[number], cache):
+        require_order(recorded, cache, number + 2)
         msg = (
             f"--resume: '{cache.place}' has other clips or features than at the start of the training "
             f"({', '.join(changed)}); give the earlier caches with --cache, in their order, or train a new "
             "run."
         )
         raise ConfigError(msg)
+
+
+def require_order(recorded: Sequence[AddedCache], cache: FeatureCache, given: int) -> None:
+    """Raise ConfigError if a cache is another one of the further caches of a run.
+
+    Args:
+        recorded: Further caches of the run, in their order.
+        cache: The cache.
+        given: Number of the cache among those that are given, from 1.
+    """
+    for number, one in enumerate(recorded, 2):
+        if not changed_facts(one, cache):
+            msg = (
+                f"--resume: the caches are in another order than at the start of the training: "
+                f"'{cache.place}' was cache {number} of {len(recorded) + 1} and is given as cache {given}; "
+                "give --cache in the order of the training."
+            )
+            raise ConfigError(msg)
 
 
 def changed_facts(recorded: RunInfo | AddedCache, cache: FeatureCache) -> list[str]:
@@ -249,18 +273,3 @@ def changed_facts(recorded: RunInfo | AddedCache, cache: FeatureCache) -> list[s
         "usable_sha256": usable_sha256(cache),
     }
     return [name for name, value in now.items() if getattr(recorded, name) not in ("", value)]
-
-
-def _require_polarities(added: AddedClips) -> None:
-    """Raise ConfigError if the polarity of a clip is unknown."""
-    source, names = added.source, added.class_map.run_names
-    unknown_N: Ints = source.label_N[source.polarity_N == Polarity.UNKNOWN]
-    if len(unknown_N):
-        classes = [names[label] for label in np.unique(unknown_N).tolist()]
-        msg = (
-            f"{counted(len(unknown_N), 'clip')} of '{source.cache.place}', of {', '.join(classes)}, without "
-            "a known polarity; give the dataset a 'polarity' column, or --set "
-            f"data.polarity_map={classes[0]}:positive,... (positive, neutral, negative), by classes of the "
-            "run, or train without it: --set model.polarity=false."
-        )
-        raise ConfigError(msg)

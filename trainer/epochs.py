@@ -277,7 +277,8 @@ def _board_settings(config: TrainConfig, info: RunInfo) -> BoardSettings:
     }
     settings |= {"dataset": info.dataset, "encoder": info.encoder_name, "fold": info.fold, "seed": info.seed}
     if info.added_caches:
-        settings["added"] = "; ".join(f"{added.dataset}, fold {added.fold}" for added in info.added_caches)
+        pairs = zip(info.added_caches, info.cache_names[1:], strict=True)
+        settings["added"] = "; ".join(f"{name}, fold {added.fold}" for added, name in pairs)
     return settings
 
 

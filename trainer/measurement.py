@@ -2,38 +2,34 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from pipeline.device import choose_device
-from pipeline.errors import CheckpointError, ConfigError, counted
-from pipeline.footage import OFFICIAL_SPLITS
+from pipeline.errors import CheckpointError, counted
 from pipeline.groups import groups_of_cache, has_groups
-from pipeline.own_dir import Folder, OwnDir
+from pipeline.own_dir import Folder
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
-from pipeline.store.reader import FeatureCache
 from pipeline.types import Bools, Floats, Ints
+from trainer.added_polarities import mapped_polarities
 from trainer.batches import ClipData, Clips
-from trainer.caches import chosen_cache, is_same_place, open_cache
+from trainer.block_reading import ClipSource
 from trainer.calibration import Calibration
 from trainer.checkpoint import Checkpoint, load_checkpoint
-from trainer.class_map import NO_CLASS, ClassMap
-from trainer.clip_loading import load_clips
+from trainer.class_map import ClassMap
+from trainer.clip_loading import load_sources
 from trainer.clips_without_face import ClipsWithoutFace, read_without_face
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
-from trainer.folds import fold_rows, fold_to_measure, require_labels, usable_sha256
-from trainer.holdout import CLIPS
+from trainer.folds import usable_sha256
 from trainer.leaks import Leak
+from trainer.measured_clips import ClipsToMeasure, MeasureRequest
 from trainer.metrics import Metrics
 from trainer.model import VideoModel
-from trainer.model_directory import is_model_directory
 from trainer.precision import model_precision
-from trainer.run_info import RunInfo
-from trainer.training_clips import is_trained_on, stored_leak
 from trainer.training_set import TrainingSet
 
 
@@ -204,63 +200,27 @@ def measure(
         CacheError: The cache cannot be read, has features that are NaN or infinite, or is on object storage
             and only the run's files name it.
     """
-    if is_model_directory(run_dir):
-        msg = (
-            f"'{run_dir}' is an exported model, which does not name its training clips, so that a measured "
-            "clip that it has seen would not be noticed; measure the run that it was made from."
-        )
-        raise CheckpointError(msg)
+    request = MeasureRequest(
+        run_dir=run_dir, split=split, cache=cache, fold=fold, allow_leak=allow_leak, classes=classes
+    )
+    request.require_no_model_directory()
     checkpoint = load_checkpoint(run_dir, choose_device(device))
     info, config = checkpoint.info, checkpoint.config
-    path = OwnDir.of(run_dir).path
-    trained_on = info.training_cache(path)
-    place = chosen_cache(path, trained_on, cache)
-    with open_cache(place, None if cache else path) as features:
-        require_labels(features)
-        class_map = _class_map(info, features, classes, is_other=cache is not None)
-        info.require_fits(features.meta, place, any_classes=class_map is not None)
-        same_cache = (features.meta.fingerprint, features.clips_sha256()) == (
-            info.cache_fingerprint,
-            info.clips_sha256,
-        )
-        knows_fold = same_cache or _has_folds_of(
-            info, features.meta, is_there=is_same_place(place, trained_on)
-        )
-        if knows_fold and info.fold in features.meta.fold_names:
-            knows_fold = is_trained_on(run_dir, features, info.fold)
-        name = fold_to_measure(features.meta, fold, info.fold, is_known=knows_fold, where=place)
-        is_own_fold = knows_fold and name == info.fold
-        rows = fold_rows(features, name, config.data, info.seed, by_group=info.selection != CLIPS)
-        if split != "test" and knows_fold and not is_own_fold:
-            msg = (
-                f"--split {split}: fold '{name}' did not train '{run_dir}', fold '{info.fold}' did; measure "
-                "--split test, or leave out --fold."
-            )
-            raise CheckpointError(msg)
-        if split != "test" and not (same_cache and rows.training_sha256() == info.training_sha256):
-            msg = (
-                f"--split {split}: the clips of '{place}' are not those that '{run_dir}' was trained with "
-                "(other clips, more of them done, or other groups). Training clips could be among them; "
-                "measure --split test."
-            )
-            raise CheckpointError(msg)
-        left_out = dict(rows.left_out)
-        row_N, label_N = _with_class(features, rows.of(split), class_map, left_out)
+    with request.open(info) as features:
+        place = features.place
+        clips = ClipsToMeasure.of(request, info, config, features)
+        row_N, class_map = clips.row_N, clips.class_map
         group_N = groups_of_cache(features)
         doubtful_N = read_doubtful(features, row_N)
         without_face_N = read_without_face(features, row_N)
-        leak = Leak.none(split, len(row_N))
-        if split == "test" or (split == "validation" and rows.rule != "train"):
-            leak = stored_leak(
-                run_dir, info, features, split, row_N, fold=name, is_own_fold=is_own_fold,
-            )  # fmt: skip
-        if not allow_leak:
-            leak.require_none(str(run_dir), str(place))
-        data = load_clips(features, row_N, config, choose_device(device))
-        if class_map is not None:
-            data = replace(data, label_N=torch.from_numpy(label_N).to(data.label_N.device))
+        source = ClipSource.of(features, row_N, config) if class_map is None else ClipSource(
+            cache=features, row_N=row_N, label_N=clips.label_N, class_map=class_map,
+            polarity_N=mapped_polarities(features, row_N, clips.label_N, info.class_names, config),
+        )  # fmt: skip
+        data = load_sources([source], config, choose_device(device))
         hashes = features.clips_sha256(), usable_sha256(features)
-        training_set = TrainingSet.of(run_dir, info, config, features if same_cache and knows_fold else None)
+        is_known = clips.same_cache and clips.knows_fold
+        training_set = TrainingSet.of(run_dir, info, config, features if is_known else None)
     places = torch.arange(len(data.label_N))
     scores = score(checkpoint.model, checkpoint.text_CF, data, places, config.optim.batch_size)
     if shared_classes and class_map is not None:
@@ -284,74 +244,12 @@ def measure(
         scores=scores,
         clips_sha256=hashes[0],
         usable_sha256=hashes[1],
-        fold=name,
-        is_own_fold=is_own_fold,
-        same_cache=same_cache,
+        fold=clips.fold,
+        is_own_fold=clips.is_own_fold,
+        same_cache=clips.same_cache,
         training_set=training_set,
         precision=model_precision(config, data.device),
-        left_out=left_out,
-        leak=leak,
+        left_out=clips.left_out,
+        leak=clips.leak,
         class_map=class_map,
     )
-
-
-def _class_map(
-    info: RunInfo, features: FeatureCache, classes: Mapping[str, str] | None, *, is_other: bool
-) -> ClassMap | None:
-    """Return the map of the classes of a cache that the user names; None if they are those of the run."""
-    meta = features.meta
-    if classes is not None and not is_other:
-        msg = "--classes applies to another cache, and --cache names none; leave it out, or add --cache."
-        raise ConfigError(msg)
-    if classes is None and is_other:
-        classes = _recorded_classes(info, features)
-    if not is_other or (meta.class_names == info.class_names and not classes):
-        return None
-    return ClassMap.of(info.class_names, meta.class_names, classes)
-
-
-def _recorded_classes(info: RunInfo, features: FeatureCache) -> Mapping[str, str] | None:
-    """Return the map by which a cache added clips to the training; None for the first and for other caches.
-
-    A cache is recognised by its dataset and the names of its classes, or by its clips if the first cache has
-    the same dataset and classes. A map that changes nothing is None, too.
-    """
-    meta = features.meta
-    for added in info.added_caches:
-        if added.dataset != meta.dataset or set(added.classes) != set(meta.class_names):
-            continue
-        is_like_first = (meta.dataset, meta.class_names) == (info.dataset, info.class_names)
-        if is_like_first and added.clips_sha256 != features.clips_sha256():
-            continue
-        changes = any(name != target for name, target in added.classes.items())
-        return added.classes if changes else None
-    return None
-
-
-def _with_class(
-    features: FeatureCache, row_N: Ints, class_map: ClassMap | None, left_out: dict[str, int]
-) -> tuple[Ints, Ints]:
-    """Return the rows that have a class of the run, and their labels. Adds the others to `left_out`."""
-    label_N = features.read("label")[row_N].astype(np.int64)
-    if class_map is None:
-        return row_N, label_N
-    mapped_N = class_map.labels(label_N)
-    for number, name in enumerate(features.meta.class_names):
-        count = int(((label_N == number) & (mapped_N == NO_CLASS)).sum())
-        if count:
-            left_out[f"of class {name}"] = count
-    kept_N = mapped_N != NO_CLASS
-    if not kept_N.any():
-        msg = f"No clip of '{features.place}' to measure has a class of the run: {class_map}."
-        raise ConfigError(msg)
-    return row_N[kept_N], mapped_N[kept_N]
-
-
-def _has_folds_of(info: RunInfo, meta: CacheMeta, *, is_there: bool) -> bool:
-    """Return whether a cache has the folds of the training cache under the same names.
-
-    It has them if it is the training cache (`is_there`), perhaps with more clips or new labels, or if both
-    are of one dataset whose authors publish the folds.
-    """
-    is_official = info.dataset == meta.dataset and meta.dataset in OFFICIAL_SPLITS
-    return (is_there and info.dataset == meta.dataset) or is_official

@@ -11,7 +11,7 @@ import torch
 from pipeline.errors import CheckpointError, ConfigError, MissingFileError, printable
 from pipeline.own_dir import OwnDir
 from pipeline.store.reader import FeatureCache
-from trainer.added_clips import changed_facts
+from trainer.added_clips import changed_facts, require_order
 from trainer.batches import Clips
 from trainer.checkpoint import origin_of, reissued_weights
 from trainer.epochs import TrainingRun
@@ -114,7 +114,11 @@ def restore_run(run: TrainingRun, folder: OwnDir, info: RunInfo, features_sha256
 
 def require_recorded(folder: OwnDir, cache: FeatureCache) -> None:
     """Raise ConfigError if a cache is not the first one of an interrupted training, or has changed."""
-    if folder.kind(STATE_FILE) == "file" and (changed := changed_facts(load_info(folder), cache)):
+    if folder.kind(STATE_FILE) != "file":
+        return
+    info = load_info(folder)
+    if changed := changed_facts(info, cache):
+        require_order(info.added_caches, cache, 1)
         raise _other_cache(folder, changed)
 
 

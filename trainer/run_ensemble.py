@@ -22,10 +22,11 @@ from trainer.clip_predictions import ClipPredictions, read_predictions
 from trainer.clips_without_face import stored_num_without_face, without_face_text
 from trainer.evaluation import CONFUSION, PREDICTIONS, evaluate
 from trainer.folds import folder_of_fold
+from trainer.measured_clips import MeasureRequest, require_measurable
 from trainer.metrics import Metrics
 from trainer.pages.banners import counted_banners
 from trainer.pages.document import Items, Section, Table
-from trainer.pages.files import require_writable
+from trainer.pages.files import output_directory
 from trainer.pages.formatting import NONE, mean_text, percent, spread_text
 from trainer.pages.stored_section import SECTION_FILE, section_json
 from trainer.run_directory import RUN_FILE, load_info
@@ -186,47 +187,56 @@ def ensemble(
         if resolved[number] in resolved[:number]:
             msg = f"'{place}' is given twice; give each run once."
             raise ConfigError(msg)
-    folder = require_writable(out)
-    if folder.kind(RUN_FILE) is not None:
-        msg = f"--out '{out}' is a run, whose files would be replaced; give another directory."
-        raise ConfigError(msg)
-    members = []
-    for place in places:
-        stored = None
+    with output_directory(out) as folder:
+        if folder.kind(RUN_FILE) is not None:
+            msg = f"--out '{out}' is a run, whose files would be replaced; give another directory."
+            raise ConfigError(msg)
+        stored: dict[OwnDir, Member | None] = dict.fromkeys(places)
         if not measure_again and split == "test" and cache is None and fold is None:
-            stored = _stored(place, allow_leak=allow_leak)
-        if stored is None:
-            on_run(f"measuring {place}")
-            stored = _measured(place, split, cache, device, fold, allow_leak=allow_leak)
-        else:
-            on_run(f"reading {place.path / _file(PREDICTIONS)}")
-        members.append(stored)
-    _require_one_task(members)
-    by_fold = {one.fold: [m for m in members if m.fold == one.fold] for one in members}
-    ensembles = tuple(_averaged(name, of_fold) for name, of_fold in by_fold.items())
-    ids = [set(one.predictions.clip_ids) for one in ensembles]
-    result = EnsembleResult(
-        dataset=members[0].dataset,
-        split=split,
-        folds=ensembles,
-        summary=summarise(
-            [Score(fold=one.fold, seed=0, metrics=one.metrics) for one in ensembles],
-            disjoint=sum(map(len, ids)) == len(set().union(*ids)),
+            stored = {place: _stored(place, allow_leak=allow_leak) for place in places}
+        require_measurable(
+            [
+                MeasureRequest(run_dir=place, split=split, cache=cache, fold=fold, allow_leak=allow_leak)
+                for place, member in stored.items()
+                if member is None
+            ]
         )
-        if len(ensembles) > 1
-        else None,
-        banners=counted_banners([member.banners for member in members]),
-        files=(),
-    )
-    names = list(by_fold)
-    suffixes = ["" if len(names) == 1 else f"_{folder_of_fold(tuple(names), name)}" for name in names]
-    contents: dict[str, str | bytes] = {}
-    for one, suffix in zip(ensembles, suffixes, strict=True):
-        contents[_file(PREDICTIONS, suffix)] = "".join(one.predictions.lines(one.banners))
-        contents[f"{CONFUSION}{suffix}.png"] = _figure(one, result)
-    result = replace(result, files=tuple(folder.path / name for name in (ENSEMBLE_FILE, *contents)))
-    document = to_json(portable_values(to_json_values(result))) + "\n"
-    folder.write_together({ENSEMBLE_FILE: document, SECTION_FILE: section_json(result.section()), **contents})
+        members = []
+        for place, member in stored.items():
+            if member is None:
+                on_run(f"measuring {place}")
+                members.append(_measured(place, split, cache, device, fold, allow_leak=allow_leak))
+            else:
+                on_run(f"reading {place.path / _file(PREDICTIONS)}")
+                members.append(member)
+        _require_one_task(members)
+        by_fold = {one.fold: [m for m in members if m.fold == one.fold] for one in members}
+        ensembles = tuple(_averaged(name, of_fold) for name, of_fold in by_fold.items())
+        ids = [set(one.predictions.clip_ids) for one in ensembles]
+        result = EnsembleResult(
+            dataset=members[0].dataset,
+            split=split,
+            folds=ensembles,
+            summary=summarise(
+                [Score(fold=one.fold, seed=0, metrics=one.metrics) for one in ensembles],
+                disjoint=sum(map(len, ids)) == len(set().union(*ids)),
+            )
+            if len(ensembles) > 1
+            else None,
+            banners=counted_banners([member.banners for member in members]),
+            files=(),
+        )
+        names = list(by_fold)
+        suffixes = ["" if len(names) == 1 else f"_{folder_of_fold(tuple(names), name)}" for name in names]
+        contents: dict[str, str | bytes] = {}
+        for one, suffix in zip(ensembles, suffixes, strict=True):
+            contents[_file(PREDICTIONS, suffix)] = "".join(one.predictions.lines(one.banners))
+            contents[f"{CONFUSION}{suffix}.png"] = _figure(one, result)
+        result = replace(result, files=tuple(folder.path / name for name in (ENSEMBLE_FILE, *contents)))
+        document = to_json(portable_values(to_json_values(result))) + "\n"
+        folder.write_together(
+            {ENSEMBLE_FILE: document, SECTION_FILE: section_json(result.section()), **contents}
+        )
     return result
 
 

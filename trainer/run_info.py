@@ -12,14 +12,13 @@ from pipeline.device import device_name
 from pipeline.errors import (
     CheckpointError,
     counted,
-    printable,
 )
 from pipeline.fingerprint import differences
 from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
-from trainer.added_cache import AddedCache
+from trainer.added_cache import AddedCache, cache_names
 from trainer.caches import stored_location, training_cache
 from trainer.clip_lengths import length_quartiles
 from trainer.clips_without_face import NOT_RECORDED, count_without_face
@@ -180,12 +179,10 @@ class RunInfo:
             lines.append(
                 f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of the fold had no features yet"
             )
-        for added in self.added_caches:
+        for added, name in zip(self.added_caches, self.cache_names[1:], strict=True):
             if pending := added.left_out.get("pending", 0):
-                lines.append(
-                    f"UNFINISHED CACHE: trained while {counted(pending, 'clip')} of "
-                    f"{printable(added.dataset)} had no features yet"
-                )
+                clips = f"{counted(pending, 'clip')} of {name}"
+                lines.append(f"UNFINISHED CACHE: trained while {clips} had no features yet")
         return tuple(lines)
 
     @property
@@ -204,10 +201,24 @@ class RunInfo:
         return tuple(dict.fromkeys([self.dataset, *(added.dataset for added in self.added_caches)]))
 
     @property
+    def cache_names(self) -> tuple[str, ...]:
+        """Names of the caches of the training, the first cache first; see `added_cache.cache_names`."""
+        added = [(one.dataset, one.cache_path) for one in self.added_caches]
+        return cache_names([(self.dataset, self.cache_path), *added])
+
+    @property
+    def added_clips(self) -> tuple[str, ...]:
+        """Number of clips and fold of each further cache, in words."""
+        pairs = zip(self.added_caches, self.cache_names[1:], strict=True)
+        return tuple(one.clips_of(name) for one, name in pairs)
+
+    @property
     def trained_on(self) -> str:
-        """Dataset and fold of the training, and of the caches that added clips, in words."""
-        added = [f", with {one.dataset}, fold {one.fold}" for one in self.added_caches]
-        return f"{self.dataset}, fold {self.fold}{''.join(added)}"
+        """Names and folds of the cache of the training, and of those that added clips, in words."""
+        folds = [self.fold, *(one.fold for one in self.added_caches)]
+        return ", with ".join(
+            f"{name}, fold {fold}" for name, fold in zip(self.cache_names, folds, strict=True)
+        )
 
     @property
     def num_training_clips(self) -> int:

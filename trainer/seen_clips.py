@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from pipeline.footage import cached_footage
 from pipeline.store.reader import FeatureCache
+from trainer.added_cache import cache_names
 from trainer.added_clips import AddedClips
+from trainer.caches import stored_location
 from trainer.folds import FoldRows
 from trainer.leaks import Leak, named
 from trainer.training_clips import StoredClip, added_forms, added_leak, fold_leak, training_clips_json
@@ -29,14 +31,18 @@ class SeenClips:
     def of(cls, cache: FeatureCache, rows: FoldRows, added: Sequence[AddedClips]) -> "SeenClips":
         """Return the clips of a fold of the first cache, and of further caches."""
         footage, dataset = cached_footage(cache), cache.meta.dataset
+        opened = [cache, *(one.source.cache for one in added)]
+        own_name, *others = cache_names([(one.meta.dataset, stored_location(one.place)) for one in opened])
         forms: list[StoredClip] = []
+        names: list[str] = []
         earlier = added_forms(footage, rows.train, dataset) if added else []
+        earlier_names = [own_name] * len(earlier)
         repeated = []
-        for one in added:
+        for one, name in zip(added, others, strict=True):
             parts = cached_footage(one.source.cache)
             row_N = one.source.row_N
             training = [parts[row] for row in row_N.tolist()]
-            again = added_leak("training", training, one.dataset, one.fold, earlier, [])
+            again = added_leak("training", training, one.dataset, one.fold, earlier, [], earlier_names)
             if num := len(again.clip_ids):
                 pairs = [pair for found in again.pairs.values() for pair in found]
                 repeated.append(
@@ -46,9 +52,11 @@ class SeenClips:
             own = added_forms(parts, row_N, one.dataset)
             forms += own
             earlier += own
+            names += [name] * len(own)
+            earlier_names += [name] * len(own)
         folds = [(one.dataset, one.fold) for one in added]
         validation, test = (
-            fold_leak(footage, rows, split, dataset, forms, folds) for split in ("validation", "test")
+            fold_leak(footage, rows, split, dataset, forms, folds, names) for split in ("validation", "test")
         )
         return cls(
             json=training_clips_json(footage, rows, forms),

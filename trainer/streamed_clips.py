@@ -10,7 +10,7 @@ Letters: as in `batches`. A slot is the memory of one clip.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -49,8 +49,12 @@ def open_clips(sources: Sequence[ClipSource], config: TrainConfig, device: torch
     """
     num_clips = sum(len(source.row_N) for source in sources)
     num_bytes = bytes_needed(sources[0].cache.meta, config, num_clips)
-    if config.data.residence != "disk" or num_bytes <= config.data.pool_gb * BYTES_PER_GB:
+    if config.data.residence != "disk":
         return load_sources(sources, config, device)
+    if num_bytes <= int(config.data.pool_gb * BYTES_PER_GB):
+        data = load_sources(sources, config, device)
+        pool = f"they fit into data.pool_gb, {config.data.pool_gb:g} GB, and are read from disk once"
+        return replace(data, residence=f"{data.residence} ({pool})")
     for source in sources:
         require_arrays(source.cache.meta, config)
     scratches = Scratches()

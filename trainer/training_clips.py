@@ -102,7 +102,14 @@ def stored_leak(
     own = find_leak(split, measured, seen, is_official=is_official, is_own_fold=is_own_fold)
     added = [clip for clip in lists["train"] if len(clip) == _WITH_DATASET]
     folds = [(one.dataset, one.fold) for one in info.added_caches]
-    return own.joined(added_leak(split, parts, cache.meta.dataset, fold, added, folds))
+    names = [
+        name
+        for one, name in zip(info.added_caches, info.cache_names[1:], strict=True)
+        for _ in range(one.num_train)
+    ]
+    if len(names) != len(added):
+        _require_all(added, len(names), run_dir)
+    return own.joined(added_leak(split, parts, cache.meta.dataset, fold, added, folds, names))
 
 
 def added_leak(
@@ -112,6 +119,7 @@ def added_leak(
     fold: str,
     added: Sequence[StoredClip],
     folds: Sequence[tuple[str, str]],
+    names: Sequence[str],
 ) -> Leak:
     """Find measured clips that share footage with clips of the further caches of a training.
 
@@ -122,11 +130,16 @@ def added_leak(
         fold: Name of their fold.
         added: Clips of the further caches.
         folds: Dataset and fold of each of these caches.
+        names: Name of the cache of each of `added`, which stands behind the id of a seen clip.
     """
     leak = Leak.none(split, len(measured))
     for name in dict.fromkeys(str(clip[-1]) for clip in added):
         is_official = name == dataset and name in OFFICIAL_SPLITS
-        seen = [_seen(clip[:-1], name) for clip in added if clip[-1] == name]
+        seen = [
+            _named_after(_seen(clip[:-1], name), "" if is_official else cache)
+            for clip, cache in zip(added, names, strict=True)
+            if clip[-1] == name
+        ]
         found = find_leak(
             split,
             [_measured(part, dataset, is_official=is_official) for part in measured],
@@ -134,8 +147,13 @@ def added_leak(
             is_official=is_official,
             is_own_fold={one_fold for one, one_fold in folds if one == name} == {fold},
         )
-        leak = leak.joined(found.of_dataset(name))
+        leak = leak.joined(found.of_dataset(name) if is_official else found)
     return leak
+
+
+def _named_after(part: Footage, cache: str) -> Footage:
+    """Return a clip with its cache behind the id; unchanged without a name."""
+    return replace(part, clip_id=f"{part.clip_id} ({cache})") if cache else part
 
 
 def _require_all(train: Sequence[Any], num_train: int, run_dir: Folder) -> None:
@@ -261,6 +279,7 @@ def fold_leak(
     dataset: str,
     added: Sequence[StoredClip] = (),
     folds: Sequence[tuple[str, str]] = (),
+    names: Sequence[str] = (),
 ) -> Leak:
     """Find clips of a fold that share footage with clips that a run on this fold sees.
 
@@ -271,6 +290,7 @@ def fold_leak(
         dataset: Dataset of the cache.
         added: Results of `added_forms`, clips of further caches that train the run.
         folds: Dataset and fold of each of these caches.
+        names: Name of the cache of each of `added`.
     """
     splits = {"validation": rows.validation, "test": rows.test}
     if split == "validation" and rows.rule == "train":
@@ -282,4 +302,4 @@ def fold_leak(
     }
     measured = [footage[row] for row in splits[split].tolist()]
     own = find_leak(split, measured, seen, is_official=dataset in OFFICIAL_SPLITS)
-    return own.joined(added_leak(split, measured, dataset, rows.fold_name, added, folds))
+    return own.joined(added_leak(split, measured, dataset, rows.fold_name, added, folds, names))

@@ -31,6 +31,7 @@ class TrainingSet:
         num_train, num_validation: Clips of the first cache.
         left_out: Number of clips of the fold that were not used, by reason; None if not recorded.
         added: Further caches of the training, and their clips.
+        added_clips: The same in words.
         num_without_face: Training and validation clips without a face, of all caches; None if not recorded.
         num_more: Training clips that the cache has now and did not have then.
     """
@@ -40,6 +41,7 @@ class TrainingSet:
     num_validation: int
     left_out: Mapping[str, int] | None
     added: tuple[AddedCache, ...] = ()
+    added_clips: tuple[str, ...] = ()
     num_without_face: int | None = None
     num_more: int = 0
 
@@ -74,6 +76,7 @@ class TrainingSet:
             num_validation=num_validation,
             left_out=info.left_out_of_training if info.usable_sha256 else None,
             added=info.added_caches,
+            added_clips=info.added_clips,
             num_without_face=_num_without_face(info),
             num_more=0 if rows is None else _num_more(rows, info, num_train, num_validation),
         )
@@ -86,6 +89,7 @@ class TrainingSet:
             num_validation=len(rows.validation),
             left_out=info.left_out_of_training if info.usable_sha256 else dict(rows.left_out),
             added=info.added_caches,
+            added_clips=info.added_clips,
             num_without_face=_num_without_face(info),
         )
 
@@ -102,7 +106,10 @@ class TrainingSet:
         else:
             left_out = f"left out: {left_out_text(self.left_out) or 'none'}"
         more = f"; the cache has {self.num_more} more training clips now" if self.num_more else ""
-        added = "".join(f"; and {one}{_left_out_of(one)}" for one in self.added)
+        added = "".join(
+            f"; and {clips}{_left_out_of(one)}"
+            for one, clips in zip(self.added, self.added_clips, strict=True)
+        )
         own = f"{counted(self.num_train, 'clip')}, {self.num_validation} to validate; {left_out}{more}"
         num = self.num_without_face
         return f"{own}{added}{f'; no face found in {num:,} of these clips' if num else ''}"

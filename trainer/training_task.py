@@ -111,7 +111,8 @@ def run_task(task: TrainTask, cache: LocationLike, *, is_resumed: bool = False) 
             )
         num_seen = len(rows.seen) + sum(len(row_N) for _, row_N in of_added)
         faceless = without_face_text(info.num_without_face, num_seen, "training and validation clips")
-        remarks = (*seen.remarks, *([faceless] if faceless else []))
+        of_classes = [one.remark for one in added if one.remark]
+        remarks = (*seen.remarks, *of_classes, *([faceless] if faceless else []))
         if not is_resumed:
             create_run_dir(folder, config, info, {TRAINING_CLIPS_FILE: seen.json})
             try:

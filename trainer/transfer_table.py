@@ -17,11 +17,12 @@ from trainer.caches import is_same_place, open_cache
 from trainer.class_map import find_name
 from trainer.clips_without_face import without_face_text
 from trainer.config import learnt
+from trainer.measured_clips import MeasureRequest, require_measurable
 from trainer.measurement import Measured, measure
 from trainer.metrics import Metrics, merged
 from trainer.pages.banners import counted_banners
 from trainer.pages.document import Items, Page, Section, Table
-from trainer.pages.files import require_writable
+from trainer.pages.files import output_directory
 from trainer.pages.formatting import NONE, spread_text
 from trainer.pages.markdown import as_markdown
 from trainer.pages.stored_section import SECTION_FILE, section_json
@@ -154,49 +155,60 @@ def transfer(
             f"{', '.join(map(str, caches)) or 'no cache'}."
         )
         raise ConfigError(msg)
-    folder = require_writable(out, (TRANSFER_FILE, TABLE_FILE, SECTION_FILE))
-    infos = {OwnDir.of(run): load_info(run) for run in runs}
-    opened = {name: _meta(place) for name, place in places.items()}
-    metas = {name: meta for name, (meta, _) in opened.items()}
-    hashes = {name: (meta.fingerprint, clips) for name, (meta, clips) in opened.items()}
-    trained_on = _rows(infos, {run: _home(run, info, places, hashes) for run, info in infos.items()})
-    folds = {run: _folds(run, info, trained_on[run][1], places, hashes) for run, info in infos.items()}
-    _require_applying(classes, infos.values(), metas)
-    scores: dict[tuple[str, str], list[tuple[Score, Measured, int]]] = {}
-    for run, info in infos.items():
-        label, home = trained_on[run]
-        for name, place in places.items():
-            on_run(f"measuring {run} on {name}")
-            measured = [
-                measure(
-                    run, "test", place, device, fold=fold, allow_leak=allow_leak,
-                    classes=None if name == home else _applying(classes, info, metas[name]),
-                    shared_classes=shared_classes,
+    with output_directory(out, (TRANSFER_FILE, TABLE_FILE, SECTION_FILE)) as folder:
+        infos = {OwnDir.of(run): load_info(run) for run in runs}
+        opened = {name: _meta(place) for name, place in places.items()}
+        metas = {name: meta for name, (meta, _) in opened.items()}
+        hashes = {name: (meta.fingerprint, clips) for name, (meta, clips) in opened.items()}
+        trained_on = _rows(infos, {run: _home(run, info, places, hashes) for run, info in infos.items()})
+        folds = {run: _folds(run, info, trained_on[run][1], places, hashes) for run, info in infos.items()}
+        _require_applying(classes, infos.values(), metas)
+        requests = {
+            (run, name): [
+                MeasureRequest(
+                    run_dir=run, cache=place, fold=fold, allow_leak=allow_leak,
+                    classes=None if name == trained_on[run][1] else _applying(classes, info, metas[name]),
                 )
                 for fold in folds[run].get(name, metas[name].fold_names)
-            ]  # fmt: skip
-            metrics = _merged(name, measured)
-            num_without_face = sum(int(one.without_face_N.sum()) for one in measured)
-            scores.setdefault((label, name), []).append(
-                (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0], num_without_face)
-            )
-    own = {(trained_on[run][0], name) for run, names in folds.items() for name in names}
-    cells = tuple(
-        _cell(label, name, found, is_own=(label, name) in own) for (label, name), found in scores.items()
-    )
-    result = TransferResult(
-        names=tuple(places),
-        shared_classes=shared_classes,
-        cells=cells,
-        banners=counted_banners([one.banners for found in scores.values() for _, one, _ in found]),
-        files=(folder.path / TRANSFER_FILE, folder.path / TABLE_FILE),
-    )
-    document = to_json(portable_values(to_json_values(result))) + "\n"
-    page = result.page()
-    section = replace(page.sections[0], title=page.title, banners=page.banners)
-    folder.write_together(
-        {TRANSFER_FILE: document, TABLE_FILE: as_markdown(page), SECTION_FILE: section_json(section)}
-    )
+            ]
+            for run, info in infos.items()
+            for name, place in places.items()
+        }  # fmt: skip
+        require_measurable([one for of_pair in requests.values() for one in of_pair])
+        scores: dict[tuple[str, str], list[tuple[Score, Measured, int]]] = {}
+        for run, info in infos.items():
+            label, _ = trained_on[run]
+            for name in places:
+                on_run(f"measuring {run} on {name}")
+                measured = [
+                    measure(
+                        run, "test", one.cache, device, fold=one.fold, allow_leak=allow_leak,
+                        classes=one.classes, shared_classes=shared_classes,
+                    )
+                    for one in requests[run, name]
+                ]  # fmt: skip
+                metrics = _merged(name, measured)
+                num_without_face = sum(int(one.without_face_N.sum()) for one in measured)
+                scores.setdefault((label, name), []).append(
+                    (Score(fold=info.fold, seed=info.seed, metrics=metrics), measured[0], num_without_face)
+                )
+        own = {(trained_on[run][0], name) for run, names in folds.items() for name in names}
+        cells = tuple(
+            _cell(label, name, found, is_own=(label, name) in own) for (label, name), found in scores.items()
+        )
+        result = TransferResult(
+            names=tuple(places),
+            shared_classes=shared_classes,
+            cells=cells,
+            banners=counted_banners([one.banners for found in scores.values() for _, one, _ in found]),
+            files=(folder.path / TRANSFER_FILE, folder.path / TABLE_FILE),
+        )
+        document = to_json(portable_values(to_json_values(result))) + "\n"
+        page = result.page()
+        section = replace(page.sections[0], title=page.title, banners=page.banners)
+        folder.write_together(
+            {TRANSFER_FILE: document, TABLE_FILE: as_markdown(page), SECTION_FILE: section_json(section)}
+        )
     return result
 
 

@@ -42,6 +42,7 @@ def _(leak: Leak) -> dict[str, Any]:
 @to_json_values.register
 def _(training_set: TrainingSet) -> dict[str, Any]:
     values = field_values(training_set)
+    values.pop("added_clips")  # `added` in words
     return values | {"num_more_now": values.pop("num_more")}
 
 

@@ -29,7 +29,7 @@ def _(result: TrainResult) -> list[str]:
     best, left_out = result.best.validation, [f"{n} {why}" for why, n in result.left_out.items() if n]
     overfit = result.info.overfit_epoch
     info = result.info
-    clips = " and ".join([counted(result.num_train, "clip"), *map(str, info.added_caches)])
+    clips = " and ".join([counted(result.num_train, "clip"), *info.added_clips])
     return [
         *(f"!! {banner}" for banner in info.banners),
         f"{result.run_dir}: best epoch {result.best.epoch} of {result.num_epochs}, by the "

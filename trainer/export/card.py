@@ -108,11 +108,12 @@ def _data(run: Run) -> Iterator[str]:
     clips = f"{counted(info.num_train, 'clip')} for training"
     if info.num_validation:
         clips += f", {info.num_validation} for validation"
-    yield f"- {_name(info.dataset)}, fold {_text(info.fold)}, seed {info.seed}: {clips}."
-    for added in info.added_caches:
+    first, *others = _cache_names(info)
+    yield f"- {first}, fold {_text(info.fold)}, seed {info.seed}: {clips}."
+    for added, name in zip(info.added_caches, others, strict=True):
         classes = added.class_changes(info.class_names)
         yield (
-            f"- {_name(added.dataset)}, fold {_text(added.fold)}: {counted(added.num_train, 'clip')} added "
+            f"- {name}, fold {_text(added.fold)}: {counted(added.num_train, 'clip')} added "
             f"to the training{f'; classes: {_text(classes)}' if classes else ''}."
         )
     yield f"- The checkpoint was selected by: {_text(info.selection_rule)}, epoch {info.best_epoch}."
@@ -205,6 +206,15 @@ def _files(run: Run, files: Sequence[str]) -> Iterator[str]:
 
 def _names(info: RunInfo) -> str:
     return " and ".join(map(_name, info.datasets))
+
+
+def _cache_names(info: RunInfo) -> list[str]:
+    """Return a name for each cache of the training: its dataset, with its own name if several have it."""
+    datasets = [info.dataset, *(added.dataset for added in info.added_caches)]
+    return [
+        _name(dataset) if name == printable(dataset) else _text(name)
+        for dataset, name in zip(datasets, info.cache_names, strict=True)
+    ]
 
 
 def _name(dataset: str) -> str:

@@ -1,6 +1,7 @@
 """Create the directory of a page, and check that it can be written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import ConfigError, FileError
@@ -20,3 +21,19 @@ def require_writable(path: Path, names: Sequence[str] = ()) -> OwnDir:
         msg = f"--out {error}"
         raise ConfigError(msg) from error
     return folder
+
+
+@contextmanager
+def output_directory(path: Path, names: Sequence[str] = ()) -> Iterator[OwnDir]:
+    """Create the directory of `--out` as `require_writable` does.
+
+    After an error, directories that this created are removed if they are empty.
+    """
+    created = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        yield require_writable(path, names)
+    except BaseException:
+        with suppress(OSError):
+            for place in created:
+                place.rmdir()
+        raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipeline.errors import printable, some
+from pipeline.errors import some
 from trainer.config import TrainConfig, result_settings
 from trainer.metrics import Metrics
 from trainer.pages.banners import label_text
@@ -157,7 +157,7 @@ def rows_of(runs: Sequence[ReportedRun]) -> tuple[RunRow, ...]:
 def _setting(run: ReportedRun) -> tuple[str, tuple[str, ...]]:
     """Return the result of `nearest_preset`, with the further caches of the training as changes."""
     name, changes = nearest_preset(run.config)
-    return name, (*changes, *(f"with {printable(added.dataset)}" for added in run.info.added_caches))
+    return name, (*changes, *(f"with {cache}" for cache in run.info.cache_names[1:]))
 
 
 def row_labels(settings: Sequence[tuple[str, tuple[str, ...]]]) -> list[str]:

@@ -18,7 +18,6 @@ from trainer.clips_without_face import ClipsWithoutFace
 from trainer.config import TrainConfig
 from trainer.doubtful_tracks import DoubtfulTracks
 from trainer.epochs import METRICS_FILE
-from trainer.folds import polarity_labels
 from trainer.leaks import Leak
 from trainer.losses import loss_names
 from trainer.measurement import Measured
@@ -82,7 +81,6 @@ class ReportedRun:
         info = checkpoint.info
         with FeatureCache.open(measured.place) as cache:
             ids, votes_NC = cache.read("clip_id")[row_N], cache.read("votes")[row_N]
-            polarity_N = polarity_labels(cache, checkpoint.config.data)[row_N]
         return cls(
             run_dir=run_dir,
             info=info,
@@ -99,7 +97,7 @@ class ReportedRun:
             clip_ids=tuple(ids.tolist()),
             label_N=measured.scores.label_N,
             predicted_N=measured.scores.predicted_N,
-            polarity_N=polarity_N,
+            polarity_N=measured.data.polarity_N.cpu().numpy(),
             group_N=measured.group_N,
             votes_NC=votes_NC if measured.class_map is None and _any_complete(votes_NC) else None,
             metrics=measured.metrics(),

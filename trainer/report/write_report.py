@@ -13,9 +13,10 @@ from pipeline.portable import portable_values
 from pipeline.store.location import LocationLike
 from pipeline.strict_json import to_json
 from trainer.ablate.load_results import StoredSweep
+from trainer.measured_clips import MeasureRequest, require_measurable
 from trainer.measurement import measure
 from trainer.pages.document import Block, Figure, Page, Section
-from trainer.pages.files import require_writable
+from trainer.pages.files import output_directory
 from trainer.pages.html import as_html
 from trainer.pages.markdown import as_markdown
 from trainer.report.comparability import SharedFacts
@@ -134,7 +135,8 @@ def report(
 
     Raises:
         ConfigError: `out` cannot be written; this is checked before runs are measured.
-        OusError: As for `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure`.
+        OusError: As for `read_inputs`, `Inputs.require_measured_on`, `require_pair` and `measure`. All runs
+            that cannot be measured are named before any is measured (`require_measurable`).
     """
     require_one_of("--split", split, get_args(MeasuredSplit))
     require_range("--clips", num_shown, 0, _MOST_SHOWN)
@@ -143,43 +145,50 @@ def report(
     if rigid is not None:
         require_pair(*rigid, cache)
     names = (HTML_FILE, MARKDOWN_FILE, JSON_FILE)
-    folder = require_writable(out, names)
-    runs: dict[Path, ReportedRun] = {}
-    stages: dict[SharedFacts, tuple[ReportedRun, Stages]] = {}
-    for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
-        say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
-        measured = measure(run_dir, split, cache, device, fold=fold, allow_leak=allow_leak)
-        run = runs[place] = ReportedRun.of(run_dir, measured)
-        identity = SharedFacts.of(run)
-        if identity not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
-            say(f"computing t-SNE of the features of {run_dir}")
-            stages[identity] = (run, lay_out(measured))
-    if rigid is None:
-        pairs = tuple(pairs_among(list(runs.values())))
-    else:
-        face, full = (runs[run_dir.resolve()] for run_dir in rigid)
-        pairs = (chosen_pair(face, full),)
-    sheets = decided_sheets(pairs[0], num_shown, say) if pairs and num_shown else []
-    run_rows = rows_of(list(runs.values()))
-    made = Report(
-        split=split,
-        run_rows=run_rows,
-        sweeps=inputs.sweeps,
-        sections=tuple(
-            replace(section, title=f"{section.title} ({place})") for place, section in inputs.sections.items()
-        ),
-        pairs=pairs,
-        stages=tuple(
-            _shown_stages(run_row, stages)
-            for run_row in run_rows
-            if SharedFacts.of(run_row.runs[0]) in stages
-        ),
-        sheets=tuple(sheets),
-        files=tuple(out / name for name in names),
-    )
-    page = page_of(made)
-    texts = (as_html(page), as_markdown(page), to_json(portable_values(to_json_values(made))) + "\n")
-    folder.write_together(dict(zip(names, texts, strict=True)))
+    with output_directory(out, names) as folder:
+        require_measurable(
+            [
+                MeasureRequest(run_dir=run_dir, split=split, cache=cache, fold=fold, allow_leak=allow_leak)
+                for run_dir in inputs.runs.values()
+            ]
+        )
+        runs: dict[Path, ReportedRun] = {}
+        stages: dict[SharedFacts, tuple[ReportedRun, Stages]] = {}
+        for number, (place, run_dir) in enumerate(inputs.runs.items(), 1):
+            say(f"measuring {run_dir} ({number} of {len(inputs.runs)})")
+            measured = measure(run_dir, split, cache, device, fold=fold, allow_leak=allow_leak)
+            run = runs[place] = ReportedRun.of(run_dir, measured)
+            identity = SharedFacts.of(run)
+            if identity not in stages and run.metrics.num_clips >= FEWEST_CLIPS:
+                say(f"computing t-SNE of the features of {run_dir}")
+                stages[identity] = (run, lay_out(measured))
+        if rigid is None:
+            pairs = tuple(pairs_among(list(runs.values())))
+        else:
+            face, full = (runs[run_dir.resolve()] for run_dir in rigid)
+            pairs = (chosen_pair(face, full),)
+        sheets = decided_sheets(pairs[0], num_shown, say) if pairs and num_shown else []
+        run_rows = rows_of(list(runs.values()))
+        made = Report(
+            split=split,
+            run_rows=run_rows,
+            sweeps=inputs.sweeps,
+            sections=tuple(
+                replace(section, title=f"{section.title} ({place})")
+                for place, section in inputs.sections.items()
+            ),
+            pairs=pairs,
+            stages=tuple(
+                _shown_stages(run_row, stages)
+                for run_row in run_rows
+                if SharedFacts.of(run_row.runs[0]) in stages
+            ),
+            sheets=tuple(sheets),
+            files=tuple(out / name for name in names),
+        )
+        page = page_of(made)
+        texts = (as_html(page), as_markdown(page), to_json(portable_values(to_json_values(made))) + "\n")
+        folder.write_together(dict(zip(names, texts, strict=True)))
     return made
 
 
