@@ -28,6 +28,7 @@ ALLOWED = {
     },
     ("export/example.py", "savez"): "into memory",
     ("load_speed.py", "write"): "to standard output",
+    ("pages/files.py", "rmdir"): "an empty directory that it has created",
     ("plots.py", "open"): "the current directory, to return to it",
     ("prediction/clip_list.py", "stat"): "size and time of a listed clip",
     ("prediction/fonts.py", "is_file"): "a font inside a package",

@@ -427,7 +427,7 @@ def test_what_does_not_fit_a_list_is_one_line_before_any_model_loads(
     (tmp_path / "foreign" / "clips.csv").write_text("")
     path = write_list(clips, ROWS[:1], name="clips.csv")
     given = [option.format(run=run, here=tmp_path, clips=path.parent) for option in options]
-    asked = ("predict", path, "--run", run, "--out", tmp_path / "o")
+    asked = ("predict", path, "--run", run, *(() if "--out" in options else ("--out", tmp_path / "o")))
     code, _, shown = call(monkeypatch, capsys, *asked, *given)
     path.unlink()
     assert code in (1, 2), shown

@@ -414,7 +414,8 @@ def test_a_wrong_option_is_one_line_before_any_model_loads(
         monkeypatch.setattr(place, None)
     (tmp_path / "cuts.csv").write_text("1.5\nsoon\n")
     given = [option.format(run=run, here=tmp_path) for option in options]
-    asked = ("predict", videos / "talk.mp4", "--run", run, "--out", tmp_path / "out")
+    default_out = () if "--out" in options else ("--out", tmp_path / "out")
+    asked = ("predict", videos / "talk.mp4", "--run", run, *default_out)
     code, _, shown = call(monkeypatch, capsys, *asked, *given, *(["--dry-run"] if dry_run else []))
     assert code in (1, 2), shown  # 1: a file that cannot be read
     (line,) = [line for line in shown.splitlines() if line.startswith("error:")]

@@ -44,7 +44,7 @@ class MeasureRequest:
         """Directory of the run."""
         return OwnDir.of(self.run_dir).path
 
-    def open(self, info: RunInfo) -> FeatureCache:
+    def open_cache(self, info: RunInfo) -> FeatureCache:
         """Open the cache. Raises CacheError as `chosen_cache` and `open_cache` do."""
         place = chosen_cache(self.path, info.training_cache(self.path), self.cache)
         return open_cache(place, None if self.cache else self.path)
@@ -161,7 +161,7 @@ def require_measurable(requests: Sequence[MeasureRequest]) -> None:
         try:
             request.require_no_model_directory()
             config, info = load_config(request.run_dir), load_info(request.run_dir)
-            with request.open(info) as features:
+            with request.open_cache(info) as features:
                 ClipsToMeasure.of(request, info, config, features)
         except OusError as error:
             failed.setdefault(request.path, error)

@@ -206,7 +206,7 @@ def measure(
     request.require_no_model_directory()
     checkpoint = load_checkpoint(run_dir, choose_device(device))
     info, config = checkpoint.info, checkpoint.config
-    with request.open(info) as features:
+    with request.open_cache(info) as features:
         place = features.place
         clips = ClipsToMeasure.of(request, info, config, features)
         row_N, class_map = clips.row_N, clips.class_map
