@@ -111,8 +111,13 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-if __name__ == "__main__":
+def main_of_process() -> None:
+    """Run a command, and end the process without waiting for threads that are still at work."""
     try:
         main()
     except SystemExit as end:
         leave(int(end.code or 0))
+
+
+if __name__ == "__main__":
+    main_of_process()

@@ -60,7 +60,7 @@ def read_given_text(path: Path, max_bytes: int, *, errors: str = "strict") -> st
     Args:
         path: Path that the user gave.
         max_bytes: The largest size that is accepted.
-        errors: What happens with bytes that are not UTF-8, as for `bytes.decode`.
+        errors: Treatment of bytes that are not UTF-8, as for `bytes.decode`.
 
     Raises:
         MissingFileError, FileError: See `open_given`; FileError also for a file that is not UTF-8.

@@ -33,6 +33,7 @@ from tests.two_caches import (
     write_two,
 )
 from trainer import evaluate, resume, train, train_command, transfer
+from trainer.added_cache import cache_names
 from trainer.checkpoint import load_checkpoint
 from trainer.export import export_model
 from trainer.export.push import require_rights
@@ -530,6 +531,11 @@ def test_caches_of_one_dataset_are_named_by_the_cache(of_one_dataset, tmp_path):
     assert b"talks.zarr (manifest), fold 1; shows.zarr (manifest), fold 1" in path.read_bytes()
 
 
+def test_caches_of_one_dataset_and_one_file_name_are_numbered():
+    caches = [("manifest", "/a/feats.zarr"), ("manifest", "/b/feats.zarr"), ("dfew", "/c/feats.zarr")]
+    assert cache_names(caches) == ("cache 1: feats.zarr (manifest)", "cache 2: feats.zarr (manifest)", "dfew")
+
+
 def test_a_model_card_names_caches_of_one_dataset_and_no_directory(of_one_dataset, tmp_path):
     config = {"detector": {"name": "haar"}, "encoder": {"name": "modest"}, "dataset": {"name": "manifest"}}
     first = tiny_cache(tmp_path / "films.zarr", tiny_meta(dataset="manifest", config=config))
@@ -539,7 +545,10 @@ def test_a_model_card_names_caches_of_one_dataset_and_no_directory(of_one_datase
     assert "\n- films.zarr (manifest), fold 1, seed 0: " in card
     assert "\n- shows.zarr (manifest), fold 1: 32 clips added to the training." in card
     assert str(tmp_path) not in card
-    assert load_run(tmp_path / "model").info.trained_on == "manifest, fold 1, with manifest, fold 1"
+    assert (
+        load_run(tmp_path / "model").info.trained_on
+        == "cache 1: manifest, fold 1, with cache 2: manifest, fold 1"
+    )
 
 
 def test_tensorboard_compares_runs_by_their_further_caches(run):
@@ -574,5 +583,6 @@ def test_the_parts_of_a_record_are_checked(run, tmp_path):
 def test_text_of_a_record_is_shown_on_one_line(run):
     (added,) = run.info.added_caches
     odd = replace(added, dataset="a\n\x1b[31mb", cache_path="/x/\x1b.zarr", fold="\n")
-    assert str(odd) == "30 clips of a??[31mb, fold ?"
+    (name,) = cache_names([(odd.dataset, odd.cache_path)])
+    assert odd.clips_of(name) == "30 clips of a??[31mb, fold ?"
     assert odd.name == "?.zarr"

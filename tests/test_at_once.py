@@ -152,8 +152,13 @@ def test_results_come_in_the_order_of_the_calls():
 
 def test_no_more_threads_than_the_limit(monkeypatch):
     monkeypatch.setattr("pipeline.store.at_once._MOST", 3)
-    names = all_at_once(BUCKET, [lambda: threading.current_thread().name] * 20)
-    assert 1 <= len(set(names)) <= 3
+    meeting = threading.Barrier(3, timeout=SECONDS)  # so that all start
+
+    def name():
+        meeting.wait()
+        return threading.current_thread().name
+
+    assert len(set(all_at_once(BUCKET, [name] * 21))) == 3
 
 
 def test_on_a_disk_one_call_follows_the_other_and_none_follows_a_failure(tmp_path):

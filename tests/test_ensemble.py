@@ -63,6 +63,19 @@ def test_probabilities_of_a_fold_are_averaged_and_measured(runs, tmp_path):
     np.testing.assert_array_equal(read(tmp_path).probability_NC, mean_NC)
 
 
+def test_predictions_of_a_version_that_counted_no_clips_without_a_face_are_measured_again(runs, tmp_path):
+    members = [runs[1, 0], runs[1, 1]]
+    for run in members:
+        evaluate(run, device="cpu")
+    path = members[0] / "confusion.json"
+    values = json.loads(path.read_text())
+    del values["training_set"]["num_without_face"]
+    path.write_text(json.dumps(values))
+    remarks = []
+    ensemble(members, tmp_path, device="cpu", on_run=remarks.append)
+    assert [remark.split()[0] for remark in remarks] == ["measuring", "reading"]
+
+
 def test_stored_predictions_are_read_unless_they_are_of_another_model(runs, tmp_path):
     members = [runs[1, 0], runs[1, 1]]
     for run in members:

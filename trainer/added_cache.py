@@ -13,7 +13,8 @@ from typing import Any
 from pipeline.errors import counted, printable
 from pipeline.fingerprint import sha256_json
 from pipeline.store.location import Location
-from trainer.caches import training_cache
+from pipeline.store.meta import CacheMeta
+from trainer.caches import is_same_place, training_cache
 from trainer.class_map import ClassMap
 
 _SHOWN = 100
@@ -88,23 +89,50 @@ class AddedCache:
         """Return the number of clips, and their fold, of a cache with this name (`cache_names`), in words."""
         return f"{counted(self.num_train, 'clip')} of {name}, fold {printable(self.fold)}"
 
-    def __str__(self) -> str:
-        return self.clips_of(printable(self.dataset))
-
 
 def cache_names(caches: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return a name for each cache of a training, of printable characters.
 
-    It is the dataset, or "films.zarr (DATASET)" if several caches have this dataset.
+    It is the dataset, or "films.zarr (DATASET)" if several caches have this dataset, or "cache 2: films.zarr
+    (DATASET)" if they also have one file name. Directories are not shown.
 
     Args:
         caches: Dataset, and location as stored, of each; an empty location if it is not recorded.
     """
     num_of = Counter(dataset for dataset, _ in caches)
-    return tuple(
-        printable(f"{Location(path).name} ({dataset})" if path and num_of[dataset] > 1 else dataset)
+    names = [
+        f"{Location(path).name} ({dataset})" if path and num_of[dataset] > 1 else dataset
         for dataset, path in caches
+    ]
+    num_named = Counter(names)
+    return tuple(
+        printable(f"cache {number}: {name}" if num_named[name] > 1 else name)
+        for number, name in enumerate(names, 1)
     )
+
+
+def added_cache_of(
+    run_dir: Path, added_caches: Sequence[AddedCache], place: Location, meta: CacheMeta, clips_sha256: str
+) -> AddedCache | None:
+    """Return the record of a cache that added clips to a training; None for another cache.
+
+    It is recognised by its features and clips, or by its location if its clips have changed since.
+
+    Args:
+        run_dir: Directory of the run.
+        added_caches: Further caches of the training.
+        place: Location of the cache.
+        meta: Its attributes.
+        clips_sha256: Hash of its clips.
+    """
+    for added in added_caches:
+        if (added.cache_fingerprint, added.clips_sha256) == (meta.fingerprint, clips_sha256):
+            return added
+    for added in added_caches:
+        is_there = is_same_place(place, added.training_cache(run_dir))
+        if is_there and added.dataset == meta.dataset and added.fold in meta.fold_names:
+            return added
+    return None
 
 
 def require_added(values: Any) -> None:

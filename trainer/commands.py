@@ -39,7 +39,8 @@ FoldToMeasure = Annotated[
     str | None,
     typer.Option(
         "--fold",
-        help="Measure this fold, by number or name [the run's own; the only one of another cache].",
+        help="Measure this fold, by number or name [the run's own; that of a further cache; the only one of "
+        "another cache].",
         rich_help_panel=DATA,
     ),
 ]

@@ -117,8 +117,8 @@ def fold_to_measure(
         meta: Attributes of the cache.
         requested: The user's choice, a name or a number from 1. None for the default: the run's own fold if
             `is_known`, else the only fold of the cache.
-        trained: Name of the fold that trained the run.
-        is_known: Whether the cache has the folds of the training cache under the same names.
+        trained: Name of the fold that trained the run; for a further cache, of its own fold.
+        is_known: Whether `trained` is a fold of this cache, the first one or a further one of the training.
         where: The cache, for the message.
 
     Raises:

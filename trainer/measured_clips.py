@@ -13,7 +13,7 @@ from pipeline.store.location import LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.store.reader import FeatureCache
 from pipeline.types import Ints
-from trainer.added_cache import AddedCache
+from trainer.added_cache import added_cache_of
 from trainer.caches import chosen_cache, is_same_place, open_cache
 from trainer.class_map import NO_CLASS, ClassMap
 from trainer.config import TrainConfig
@@ -99,7 +99,11 @@ class ClipsToMeasure:
         knows_fold = same_cache or _has_folds_of(info, features.meta, is_there=is_there)
         if knows_fold and info.fold in features.meta.fold_names:
             knows_fold = is_trained_on(run_dir, features, info.fold)
-        added = None if same_cache or is_there else _added_cache(request, info, features)
+        added = None
+        if not (same_cache or is_there):
+            added = added_cache_of(
+                request.path, info.added_caches, features.place, features.meta, features.clips_sha256()
+            )
         name = fold_to_measure(
             features.meta, request.fold, info.fold if added is None else added.fold,
             is_known=knows_fold or added is not None, where=place,
@@ -179,22 +183,6 @@ def require_measurable(requests: Sequence[MeasureRequest]) -> None:
     also = f" Also: {others}." if others else ""
     msg = f"{len(failed)} of {len(runs)} runs cannot be measured. {shown}{also}"
     raise CheckpointError(msg)
-
-
-def _added_cache(request: MeasureRequest, info: RunInfo, features: FeatureCache) -> AddedCache | None:
-    """Return the record of a cache that added clips to the training; None for another cache.
-
-    It is recognised by its features and clips, or by its location if its clips have changed since.
-    """
-    own = features.meta.fingerprint, features.clips_sha256()
-    for added in info.added_caches:
-        if (added.cache_fingerprint, added.clips_sha256) == own:
-            return added
-    for added in info.added_caches:
-        is_there = is_same_place(features.place, added.training_cache(request.path))
-        if is_there and added.dataset == features.meta.dataset and added.fold in features.meta.fold_names:
-            return added
-    return None
 
 
 def _class_map(

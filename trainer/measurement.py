@@ -186,8 +186,8 @@ def measure(
         split: ``test``, ``validation`` or ``train``.
         cache: Cache to measure on. None: the training cache.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        fold: Name, or number from 1. None: the run's own fold, or the only one of another cache
-            (`folds.fold_to_measure`).
+        fold: Name, or number from 1. None: the run's own fold, that of a further cache that added clips, or
+            the only one of another cache (`folds.fold_to_measure`).
         allow_leak: Measure clips whose footage the run has seen, and mark the result.
         classes: Classes of `cache` -> classes of the run, as for `ClassMap.of`. None: by their names, in any
             spelling; or as in the training, if the cache added clips to it.

@@ -269,7 +269,9 @@ def _stored(place: OwnDir, *, allow_leak: bool) -> Member | None:
         )
         is_own = values["split"] == "test" and values["is_own_fold"] and "classes" not in values
         is_marked = bool(values["leak"]["clips"]) and not allow_leak
-        if not (is_of_this_model and is_own and _has_same_clips(place, info, values)) or is_marked:
+        counts_faces = "num_without_face" in values["training_set"]  # as versions that look for such clips do
+        is_current = is_of_this_model and is_own and counts_faces and _has_same_clips(place, info, values)
+        if not is_current or is_marked:
             return None
         return Member(
             run_dir=place.path,

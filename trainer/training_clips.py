@@ -108,7 +108,11 @@ def stored_leak(
         for _ in range(one.num_train)
     ]
     if len(names) != len(added):
-        _require_all(added, len(names), run_dir)
+        msg = (
+            f"'{OwnDir.of(run_dir).path / FILE}' holds {counted(len(added), 'clip')} of further caches; "
+            f"{len(names)} trained the run. Put the run's own file there, or train again."
+        )
+        raise CheckpointError(msg)
     return own.joined(added_leak(split, parts, cache.meta.dataset, fold, added, folds, names))
 
 

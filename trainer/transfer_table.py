@@ -13,6 +13,7 @@ from pipeline.portable import portable_values
 from pipeline.store.location import Location, LocationLike
 from pipeline.store.meta import CacheMeta
 from pipeline.strict_json import to_json
+from trainer.added_cache import added_cache_of
 from trainer.caches import is_same_place, open_cache
 from trainer.class_map import find_name
 from trainer.clips_without_face import without_face_text
@@ -161,7 +162,7 @@ def transfer(
         metas = {name: meta for name, (meta, _) in opened.items()}
         hashes = {name: (meta.fingerprint, clips) for name, (meta, clips) in opened.items()}
         trained_on = _rows(infos, {run: _home(run, info, places, hashes) for run, info in infos.items()})
-        folds = {run: _folds(run, info, trained_on[run][1], places, hashes) for run, info in infos.items()}
+        folds = {run: _folds(run, info, trained_on[run][1], places, opened) for run, info in infos.items()}
         _require_applying(classes, infos.values(), metas)
         requests = {
             (run, name): [
@@ -268,16 +269,14 @@ def _folds(
     info: RunInfo,
     home: str,
     places: Mapping[str, Location],
-    hashes: Mapping[str, tuple[str, str]],
+    opened: Mapping[str, tuple[CacheMeta, str]],
 ) -> dict[str, list[str]]:
     """Return the folds that trained a run, by the names of the caches among `places` that trained it."""
     folds = {home: [info.fold]}
-    for added in info.added_caches:
-        trained = added.training_cache(run.path)
-        own = added.cache_fingerprint, added.clips_sha256
-        for name, place in places.items():
-            if name != home and (is_same_place(place, trained) or hashes[name] == own):
-                folds[name] = [added.fold]
+    for name, place in places.items():
+        added = added_cache_of(run.path, info.added_caches, place, *opened[name])
+        if name != home and added is not None:
+            folds[name] = [added.fold]
     return folds
 
 

@@ -265,7 +265,7 @@ class _Run:
 
 
 def _client_load(scenario: Scenario) -> float:
-    """Return the fraction of a client's time that progress reports and looks at the lock take."""
+    """Return the fraction of a client's time that progress reports and reads of the lock take."""
     store, client = scenario.store, scenario.client
     device = scenario.block_clips / scenario.clips_per_second
     chain = (store.rounds_before + store.rounds_after) * store.latency_seconds

@@ -15,7 +15,7 @@ from pipeline.terminal import leave_at_once, say, show_error
 class Program(TyperGroup):
     """All commands of this program. Ctrl-C prints "stopped", unless the command prints a text of its own.
 
-    Typer itself ends the process without a word.
+    Typer itself ends the process without output.
     """
 
     def make_context(self, *args: Any, **more: Any) -> Any:

@@ -13,7 +13,7 @@ from pipeline.store.lock import Lock
 
 BlockExecutor = Executor[BlockTask, BlockReport]
 _CHECK_SECONDS = 1.0
-"""Time between two looks at the lock. In a bucket, a look is a request for which all results wait."""
+"""Time between two reads of the lock. In a bucket, a read is a request for which all results wait."""
 
 
 @dataclass(frozen=True, kw_only=True)

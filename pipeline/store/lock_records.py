@@ -152,13 +152,11 @@ class _FolderRecords:
                 guard = self._opened_guard(folder)
             except (MissingFileError, FileNotFoundError):
                 open_files.close()
-                # its last record may have been removed at this moment, but not every time
-                with (
-                    contextlib.nullcontext()
-                    if attempts >= _ATTEMPTS
-                    else contextlib.suppress(MissingFileError)
-                ):
+                try:
                     self._folder.make()
+                except MissingFileError:  # its last record was removed at this moment, but not every time
+                    if attempts >= _ATTEMPTS:
+                        raise
                 continue
             open_files.callback(os.close, guard)
             with contextlib.suppress(OSError):

@@ -173,8 +173,7 @@ class ClusterExecutor(Generic[TaskT, ResultT]):
         while not ended.wait(_SECONDS_BETWEEN_LOOKS):
             self._observer.on_tick()
             self._look(now=True)
-        if self.is_waiting:
-            self._look(now=True)
+        self._look(now=True)
         answer: AnyT = result_of(future)
         return answer
 
