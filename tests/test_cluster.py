@@ -29,8 +29,21 @@ pytestmark = pytest.mark.slow
 DASK = Path(sys.executable).with_name("dask")
 
 
+def listening() -> set[tuple[str, int]]:
+    """The addresses and ports at which this process and those that it has started listen."""
+    mine = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
+    found = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]
+    return {(c.laddr.ip, c.laddr.port) for c in found}
+
+
 @pytest.fixture(scope="module")
-def executor():
+def listening_before():
+    """Those of servers of other tests, such as one of S3."""
+    return listening()
+
+
+@pytest.fixture(scope="module")
+def executor(listening_before):
     """Two workers without models."""
     executor = ClusterExecutor.on_cores(2, StubSetup())
     yield executor
@@ -99,12 +112,11 @@ def test_a_block_may_be_processed_several_times_as_when_a_run_is_timed(executor)
     assert [report.start for _, report in executor.run([task] * 5)] == [0] * 5
 
 
-def test_workers_of_this_machine_can_be_reached_from_it_alone(executor):
-    mine = {process.pid for process in psutil.Process().children(recursive=True)} | {os.getpid()}
-    listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN" and c.pid in mine]
-    assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+def test_workers_of_this_machine_can_be_reached_from_it_alone(executor, listening_before):
+    found = listening() - listening_before
+    assert {ip for ip, _ in found} == {"127.0.0.1"}
     scheduler, nannies, workers = 1, 2, 2  # and no port for pages
-    assert len(listening) == scheduler + nannies + workers
+    assert len(found) == scheduler + nannies + workers
 
 
 def test_nobody_without_the_certificate_of_the_run_reaches_its_scheduler_or_its_workers(executor):

@@ -158,7 +158,8 @@ def require_measurable(requests: Sequence[MeasureRequest]) -> None:
     Files of the runs, caches, folds, splits and leaks are checked; no model and no features are read.
 
     Raises:
-        OusError: The error of `measurement.measure` for a single run; CheckpointError for several.
+        OusError: The error of `measurement.measure` for a single run. For several, ConfigError if all of
+            theirs are; otherwise CheckpointError.
     """
     failed: dict[Path, OusError] = {}
     for request in requests:
@@ -182,7 +183,8 @@ def require_measurable(requests: Sequence[MeasureRequest]) -> None:
     others = ", ".join(f"'{run}'" for run in [*failed][_MOST_REASONS:])
     also = f" Also: {others}." if others else ""
     msg = f"{len(failed)} of {len(runs)} runs cannot be measured. {shown}{also}"
-    raise CheckpointError(msg)
+    are_options = all(isinstance(one, ConfigError) for one in failed.values())
+    raise ConfigError(msg) if are_options else CheckpointError(msg)
 
 
 def _class_map(
