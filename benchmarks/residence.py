@@ -239,6 +239,8 @@ def main() -> None:
     keep_memory()
     options = {name: str(value) for name, value in vars(args).items() if name not in ("work", "out")}
     about = about_this_run({}, options)
+    if args.work is not None:
+        args.work.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="ous-residence-", dir=args.work))
     try:
         clip = load_clip_model(EncoderConfig(name=args.encoder, weights="random"))

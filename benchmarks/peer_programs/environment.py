@@ -41,12 +41,12 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
     """
     python = folder / "bin" / "python"
     complete = folder / "complete.txt"
-    wanted = "\n".join(packages)
+    beside = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    wanted = "\n".join([*packages, *beside])  # the environment of another checkout may be gone
     if complete.is_file() and complete.read_text(encoding="utf-8") == wanted:
         return python
     _call([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)])
-    beside = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (packages_of(folder) / "zz_beside.pth").write_text("\n".join(sorted(beside)) + "\n", encoding="utf-8")
+    (packages_of(folder) / "zz_beside.pth").write_text("\n".join(beside) + "\n", encoding="utf-8")
     _call([sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", *packages])
     complete.write_text(wanted, encoding="utf-8")
     return python
