@@ -6,6 +6,8 @@ from typing import Any
 from benchmarks.tables.cells import about
 from pipeline.errors import counted
 
+_FEW = 0.01
+"""Share of pages in memory that does not matter."""
 _PATTERNS = {"clip": "a clip", "batch": "of 16 random clips", "blocks": "of an epoch in blocks"}
 
 
@@ -21,7 +23,8 @@ def stores_table(recorded: dict[str, Any]) -> str:
             for state in ("cold", "warm")
         ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
-    remaining = max(found["resident_after_drop"] for found in recorded["local"].values())
+    kept = {name: found["resident_after_drop"] for name, found in recorded["local"].items()}
+    still = ", ".join(f"{share:.0%} of {name}" for name, share in kept.items() if share > _FEW)
     versions = [
         f"{name.removeprefix('peers: ')} {version}"
         for name, version in recorded["versions"].items()
@@ -29,8 +32,8 @@ def stores_table(recorded: dict[str, Any]) -> str:
     ]
     size = clips * recorded["clip_bytes"] / 1e9
     notes = (
-        f"{clips:,} clips, {size:.1f} GB; medians of {counted(options['turns'], 'turn')}. After the drop of "
-        f"pages, at most {remaining:.1%} of them were still in memory. {', '.join(versions)}."
+        f"{clips:,} clips, {size:.1f} GB; medians of {counted(options['turns'], 'turn')}. Pages still in memory "
+        f"after their drop, so that cold is not cold: {still or 'none'}. {', '.join(versions)}."
     )
     text = [about(recorded), "", *rows, "", notes]
     if "bucket" in recorded:
