@@ -31,7 +31,7 @@ def test_a_log_counts_from_a_request_on():
 def test_requests_of_a_run(monkeypatch):
     """Blocks are so small that no array is uploaded in parts."""
     monkeypatch.setattr(requests, "BLOCK_CLIPS", 2)
-    monkeypatch.setattr(requests, "_DELAY_SECONDS", 2.0)  # a busy machine sends late
+    monkeypatch.setattr(requests, "_DELAY_SECONDS", 1.0)  # a busy machine sends late
     counts = counted_requests()
     block = counts["block"]["fixed"]
     assert (block["reads"], block["writes"]) == (4, BLOCK_ARRAYS), "claim and status, twice"

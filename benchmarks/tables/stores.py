@@ -32,8 +32,8 @@ def stores_table(recorded: dict[str, Any]) -> str:
     ]
     size = clips * recorded["clip_bytes"] / 1e9
     notes = (
-        f"{clips:,} clips, {size:.1f} GB; medians of {counted(options['turns'], 'turn')}. Pages still in memory "
-        f"after their drop, so that cold is not cold: {still or 'none'}. {', '.join(versions)}."
+        f"{clips:,} clips, {size:.1f} GB; medians of {counted(options['turns'], 'turn')}. Pages still in "
+        f"memory after their drop, so that cold is not cold: {still or 'none'}. {', '.join(versions)}."
     )
     text = [about(recorded), "", *rows, "", notes]
     if "bucket" in recorded:
