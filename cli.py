@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def main_of_process() -> None:
-    """Run a command, and end the process without waiting for threads that are still at work."""
+    """Run a command, and end the process without waiting for threads that still run."""
     try:
         main()
     except SystemExit as end:

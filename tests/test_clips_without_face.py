@@ -20,6 +20,7 @@ from tests.small_clips import small_models, small_models_with, write_clips
 from tests.tiny_cache import CLASSES, tiny_cache, tiny_meta
 from tests.tiny_grid import Heard, outcome, quick_request, quick_spec
 from tests.two_caches import other_cache
+from tests.written_report import written_report
 from trainer import ensemble, resume, transfer
 from trainer.ablate import SweepExecutorOptions, ablate
 from trainer.ablate.aggregate import SweepResult
@@ -34,7 +35,6 @@ from trainer.evaluation import evaluate
 from trainer.export import export_model
 from trainer.measurement import measure
 from trainer.presets import smoke
-from trainer.report import report
 from trainer.run_directory import load_info
 from trainer.training import train
 
@@ -278,15 +278,6 @@ def test_an_impossible_number_in_run_json_is_rejected(runs, tmp_path):
 
 
 # Reports
-
-
-def written_report(runs, out, **options):
-    made = report(runs, out, lambda _: None, device="cpu", **options)
-    return (
-        made,
-        *((out / f"report.{kind}").read_text() for kind in ("html", "md")),
-        json.loads((out / "report.json").read_text()),
-    )
 
 
 def test_a_report_shows_both_over_seeds(runs, tmp_path):

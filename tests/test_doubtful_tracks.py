@@ -12,11 +12,11 @@ from pipeline.store.reader import FeatureCache
 from pipeline.types import DOUBTFUL_NATS
 from tests.people_cache import people_cache, people_meta
 from tests.tiny_cache import CLASSES, tiny_cache
+from tests.written_report import written_report
 from trainer.doubtful_tracks import DoubtfulTracks, read_doubtful
 from trainer.evaluation import evaluate
 from trainer.measurement import measure
 from trainer.presets import smoke
-from trainer.report import report
 from trainer.training import train
 
 pytestmark = pytest.mark.usefixtures("one_tiny_encoder")
@@ -130,15 +130,6 @@ def test_evaluate_names_a_split_of_which_every_track_is_doubtful(runs):
     assert to_json_values(result)["doubtful_tracks"] == {"num_doubtful": 16, "num_clips": 16, "without": None}
     counts = "doubtful face tracks, which may be of another person: 16 of 16 clips"
     assert f"  {counts}; no clips are left without them" in lines_of(result)
-
-
-def written_report(runs, out, **options):
-    made = report(runs, out, lambda _: None, device="cpu", **options)
-    return (
-        made,
-        *((out / f"report.{kind}").read_text() for kind in ("html", "md")),
-        json.loads((out / "report.json").read_text()),
-    )
 
 
 def test_a_report_shows_both_over_seeds(runs, tmp_path):

@@ -139,34 +139,28 @@ _NO_FACE = (
 
 def _doubtful_table(run_rows: Sequence[RunRow]) -> Table:
     """Return the table of results with and without doubtful face tracks, of folds that have any."""
-    rows = [
-        cells
-        for run_row in run_rows
-        for cells in _beside(run_row, run_row.summary_without_doubtful, _doubtful_counts)
-    ]
-    return Table(
-        title="With and without doubtful face tracks, percent",
-        columns=["", "fold", "doubtful", "UAR", "WAR", "UAR without", "WAR without"],
-        rows=rows,
+    return _table_beside(
+        "With and without doubtful face tracks, percent",
+        columns=["doubtful", "UAR", "WAR", "UAR without", "WAR without"],
+        rows=[_beside(one, one.summary_without_doubtful, _doubtful_counts) for one in run_rows],
         note=_DOUBTFUL,
-        ours=range(len(rows)),
     )
 
 
 def _with_face_table(run_rows: Sequence[RunRow]) -> Table:
     """Return the table of results of all clips and of those with a face, of folds with others."""
-    rows = [
-        cells
-        for run_row in run_rows
-        for cells in _beside(run_row, run_row.summary_with_face, _faceless_counts)
-    ]
-    return Table(
-        title="All clips, and clips with a face, percent",
-        columns=["", "fold", "no face found", "UAR", "WAR", "UAR with a face", "WAR with a face"],
-        rows=rows,
+    return _table_beside(
+        "All clips, and clips with a face, percent",
+        columns=["no face found", "UAR", "WAR", "UAR with a face", "WAR with a face"],
+        rows=[_beside(one, one.summary_with_face, _faceless_counts) for one in run_rows],
         note=_NO_FACE,
-        ours=range(len(rows)),
     )
+
+
+def _table_beside(title: str, columns: list[str], rows: Sequence[Iterator[list[str]]], note: str) -> Table:
+    """Return a table of all clips and of some; `rows` are those of each setting, from `_beside`."""
+    cells = [row for of_setting in rows for row in of_setting]
+    return Table(title=title, columns=["", "fold", *columns], rows=cells, note=note, ours=range(len(cells)))
 
 
 def _beside(
